@@ -1,0 +1,273 @@
+import { z } from 'zod'
+
+/**
+ * The events of the system, version 1. The body of a stored event is a CloudEvents 1.0 structured JSON object; its
+ * `data` is one of the shapes below. Objects are loose: a key added later passes through an older reader unharmed.
+ *
+ * Every absent value is an absent key; there are no nulls in normalised data. What the channel itself sent is kept
+ * unchanged under `raw`.
+ */
+
+/** The person at the other end. `phone`: digits with country code. `user_id`: the channel's own id (WhatsApp: BSUID). */
+export const Contact = z.looseObject({
+  phone: z.string().optional(),
+  user_id: z.string().optional(),
+  parent_user_id: z.string().optional(),
+  username: z.string().optional(),
+  name: z.string().optional(),
+})
+export type Contact = z.infer<typeof Contact>
+
+/** An error as the channel reported it. */
+export const ChannelError = z.looseObject({
+  code: z.number().optional(),
+  title: z.string().optional(),
+  details: z.string().optional(),
+})
+export type ChannelError = z.infer<typeof ChannelError>
+
+export const Media = z.looseObject({
+  id: z.string().optional(),
+  link: z.string().optional(),
+  mime_type: z.string().optional(),
+  sha256: z.string().optional(),
+  filename: z.string().optional(),
+})
+export type Media = z.infer<typeof Media>
+
+export const DIRECTIONS = ['inbound', 'outbound', 'echo'] as const
+/** inbound: from the contact; outbound: sent by this gateway; echo: sent by the business with another device or app. */
+export type Direction = (typeof DIRECTIONS)[number]
+
+/** What a message, an edit and a deletion have in common. */
+const aboutMessage = {
+  /** The channel's id of the message (WhatsApp: wamid). */
+  message_id: z.string().min(1),
+  direction: z.enum(DIRECTIONS),
+  /** The business number's id at the channel. */
+  phone_number_id: z.string().optional(),
+  display_phone_number: z.string().optional(),
+  /** The conversation: the contact's phone digits, else its user id; the group id for a group. */
+  chat_id: z.string().optional(),
+  group_id: z.string().optional(),
+  /** Whoever wrote it: phone digits. */
+  sender_phone: z.string().optional(),
+  contact: Contact.optional(),
+  /** How it reached us when not as live traffic: `history`, `standby`. */
+  origin: z.string().optional(),
+}
+
+export const MessageCreatedData = z.looseObject({
+  ...aboutMessage,
+  /** `text`, `image`, `location`, … An open set: the channel adds kinds. */
+  kind: z.string().min(1),
+  /** Text, caption, or the title of what was tapped. */
+  text: z.string().optional(),
+  /** `received` for inbound; for the rest a status of `STATUS_RANK`. */
+  status: z.string().min(1),
+  context: z
+    .looseObject({
+      message_id: z.string().optional(),
+      forwarded: z.boolean().optional(),
+      frequently_forwarded: z.boolean().optional(),
+    })
+    .optional(),
+  reaction: z.looseObject({ message_id: z.string(), emoji: z.string().optional() }).optional(),
+  media: Media.optional(),
+  template: z
+    .looseObject({ name: z.string(), language: z.string().optional(), cover: z.string().optional() })
+    .optional(),
+  errors: z.array(ChannelError).optional(),
+  /** The contact's identity before a change of number or user id. */
+  previous_contact: Contact.optional(),
+  /** Outbound: the command that asked for it, and what its sender wanted the row to say. */
+  command_id: z.string().optional(),
+  responsible_email: z.string().optional(),
+  assigned_to_id: z.string().optional(),
+  chat_url: z.string().optional(),
+  raw: z.unknown(),
+})
+export type MessageCreatedData = z.infer<typeof MessageCreatedData>
+
+export const MessageEditedData = z.looseObject({
+  ...aboutMessage,
+  /** The channel's id of the edit itself; `message_id` is the message it changes. */
+  edit_id: z.string().min(1),
+  kind: z.string().min(1),
+  text: z.string().optional(),
+  media: Media.optional(),
+  raw: z.unknown(),
+})
+export type MessageEditedData = z.infer<typeof MessageEditedData>
+
+export const MessageDeletedData = z.looseObject({
+  ...aboutMessage,
+  /** The channel's id of the deletion itself; `message_id` is the message it deletes. */
+  delete_id: z.string().min(1),
+  raw: z.unknown(),
+})
+export type MessageDeletedData = z.infer<typeof MessageDeletedData>
+
+export const StatusUpdatedData = z.looseObject({
+  message_id: z.string().min(1),
+  status: z.string().min(1),
+  phone_number_id: z.string().optional(),
+  display_phone_number: z.string().optional(),
+  chat_id: z.string().optional(),
+  group_id: z.string().optional(),
+  contact: Contact.optional(),
+  /** Whose status it is, in a group: phone digits, else user id. */
+  participant: z.string().optional(),
+  errors: z.array(ChannelError).optional(),
+  conversation: z.looseObject({ id: z.string().optional(), origin: z.string().optional() }).optional(),
+  pricing: z
+    .looseObject({ model: z.string().optional(), type: z.string().optional(), category: z.string().optional() })
+    .optional(),
+  /** What the sender asked to be given back. */
+  callback_data: z.string().optional(),
+  origin: z.string().optional(),
+  raw: z.unknown(),
+})
+export type StatusUpdatedData = z.infer<typeof StatusUpdatedData>
+
+export const AccountNotifiedData = z.looseObject({
+  /** The webhook field, such as `account_update`; `messages` for errors and user actions tied to no message. */
+  field: z.string().min(1),
+  /** What of it: the whole change, one error of it, or one user action of it. */
+  entity: z.enum(['change', 'error', 'user_action']),
+  account_id: z.string().optional(),
+  phone_number_id: z.string().optional(),
+  display_phone_number: z.string().optional(),
+  raw: z.unknown(),
+})
+export type AccountNotifiedData = z.infer<typeof AccountNotifiedData>
+
+export const WebhookUnrecognisedData = z.looseObject({
+  /** Why it could not be placed, in words. */
+  reason: z.string().min(1),
+  field: z.string().optional(),
+  account_id: z.string().optional(),
+  phone_number_id: z.string().optional(),
+  raw: z.unknown(),
+})
+export type WebhookUnrecognisedData = z.infer<typeof WebhookUnrecognisedData>
+
+const aboutCommand = {
+  command_id: z.string().min(1),
+  phone_number_id: z.string().optional(),
+  chat_id: z.string().optional(),
+}
+
+export const SendRequestedData = z.looseObject({
+  ...aboutCommand,
+  /** The command as it was accepted. */
+  command: z.unknown(),
+})
+export type SendRequestedData = z.infer<typeof SendRequestedData>
+
+/** The intent, stored before the call. */
+export const SendAttemptedData = z.looseObject({ ...aboutCommand, attempt: z.number().int().positive() })
+export type SendAttemptedData = z.infer<typeof SendAttemptedData>
+
+export const SendError = z.looseObject({
+  /** The channel's code, or ours when the channel was not asked (docs/errors.md). */
+  code: z.union([z.number(), z.string()]),
+  title: z.string(),
+  details: z.string().optional(),
+  /** What the sender should do about it. */
+  action: z.string().optional(),
+})
+export type SendError = z.infer<typeof SendError>
+
+/** Refused, and worth trying again. */
+export const SendRefusedData = z.looseObject({
+  ...aboutCommand,
+  attempt: z.number().int().positive(),
+  error: SendError,
+  retry_at: z.iso.datetime().optional(),
+})
+export type SendRefusedData = z.infer<typeof SendRefusedData>
+
+/** Given up: nothing more will be tried. */
+export const SendFailedData = z.looseObject({
+  ...aboutCommand,
+  attempts: z.number().int().nonnegative(),
+  error: SendError,
+})
+export type SendFailedData = z.infer<typeof SendFailedData>
+
+/** The channel may or may not have accepted it. */
+export const SendUncertainData = z.looseObject({
+  ...aboutCommand,
+  attempt: z.number().int().positive(),
+  error: SendError,
+})
+export type SendUncertainData = z.infer<typeof SendUncertainData>
+
+export const TenantConfiguredData = z.looseObject({
+  name: z.string(),
+  /** The settings with secrets masked. */
+  custom_properties: z.record(z.string(), z.unknown()),
+  /** Names of the properties that differ from before. */
+  changed: z.array(z.string()),
+})
+export type TenantConfiguredData = z.infer<typeof TenantConfiguredData>
+
+export const TenantRemovedData = z.looseObject({ name: z.string().optional() })
+export type TenantRemovedData = z.infer<typeof TenantRemovedData>
+
+export const MediaStoredData = z.looseObject({
+  message_id: z.string().min(1),
+  media_id: z.string(),
+  sha256: z.string(),
+})
+export const MediaFailedData = z.looseObject({
+  message_id: z.string().min(1),
+  media_id: z.string(),
+  reason: z.string(),
+})
+
+/** The schema of each type's `data`, at its current version. */
+export const EVENT_DATA = {
+  'message.created': MessageCreatedData,
+  'message.edited': MessageEditedData,
+  'message.deleted': MessageDeletedData,
+  'status.updated': StatusUpdatedData,
+  'account.notified': AccountNotifiedData,
+  'webhook.unrecognised': WebhookUnrecognisedData,
+  'send.requested': SendRequestedData,
+  'send.attempted': SendAttemptedData,
+  'send.refused': SendRefusedData,
+  'send.failed': SendFailedData,
+  'send.uncertain': SendUncertainData,
+  'media.stored': MediaStoredData,
+  'media.failed': MediaFailedData,
+  'tenant.configured': TenantConfiguredData,
+  'tenant.removed': TenantRemovedData,
+} as const
+
+export type EventType = keyof typeof EVENT_DATA
+export type EventData<T extends EventType> = z.infer<(typeof EVENT_DATA)[T]>
+
+/** The current version of each type; `dataschema` is `<type>/<version>`. */
+export const EVENT_VERSION: Record<EventType, number> = {
+  'message.created': 1,
+  'message.edited': 1,
+  'message.deleted': 1,
+  'status.updated': 1,
+  'account.notified': 1,
+  'webhook.unrecognised': 1,
+  'send.requested': 1,
+  'send.attempted': 1,
+  'send.refused': 1,
+  'send.failed': 1,
+  'send.uncertain': 1,
+  'media.stored': 1,
+  'media.failed': 1,
+  'tenant.configured': 1,
+  'tenant.removed': 1,
+}
+
+/** True for a type this version of the software knows. */
+export const isEventType = (type: unknown): type is EventType =>
+  typeof type === 'string' && Object.hasOwn(EVENT_DATA, type)

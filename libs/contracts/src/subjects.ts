@@ -1,0 +1,70 @@
+import { GatewayError } from './gateway-error.ts'
+import { isCompanyId } from './ids.ts'
+
+/** The company token of what belongs to no known company: webhooks nobody could route, commands yet to be resolved. */
+export const NO_COMPANY = '_'
+
+/** The channel token of events that concern no channel, such as `tenant.configured`. */
+export const SYSTEM_CHANNEL = 'system'
+
+/** Refused because it would become syntax of a NATS subject. */
+export class UnsafeSubjectToken extends GatewayError {
+  constructor(what: string) {
+    super(`${what} is not usable in a subject: expected a lower-case UUID or a word of [a-z0-9_-]`, {
+      code: 'UNSAFE_SUBJECT_TOKEN',
+      retryable: false,
+    })
+  }
+}
+
+const WORD = /^[a-z0-9_-]{1,64}$/
+const EVENT_TYPE = /^[a-z0-9_]{1,64}\.[a-z0-9_]{1,64}$/
+
+const companyToken = (companyId: string): string => {
+  if (companyId !== NO_COMPANY && !isCompanyId(companyId)) throw new UnsafeSubjectToken('company id')
+  return companyId
+}
+
+const word = (what: string, text: string): string => {
+  if (!WORD.test(text)) throw new UnsafeSubjectToken(what)
+  return text
+}
+
+/** Every subject of the system is built here, and nowhere else. Each throws `UnsafeSubjectToken` on a token that is not one. */
+export const subjects = {
+  /** `evt.<company_id>.<channel>.<noun>.<verb>` */
+  event: (companyId: string, channel: string, type: string): string => {
+    if (!EVENT_TYPE.test(type)) throw new UnsafeSubjectToken('event type')
+    return `evt.${companyToken(companyId)}.${word('channel', channel)}.${type}`
+  },
+  /** Events of one type of every company and channel, for a consumer's filter. */
+  eventsOfType: (type: string): string => `evt.*.*.${type}`,
+  allEvents: 'evt.>',
+
+  /** `cmd.send.<company_id>.<channel>`; `NO_COMPANY` when the company is to be found out. */
+  sendCommand: (companyId: string, channel: string): string =>
+    `cmd.send.${companyToken(companyId)}.${word('channel', channel)}`,
+  allSendCommands: 'cmd.send.>',
+
+  /** `dlq.<service>.<company_id>` */
+  deadLetter: (service: string, companyId: string): string =>
+    `dlq.${word('service', service)}.${isCompanyId(companyId) ? companyId : NO_COMPANY}`,
+
+  /** Request to the projector: `{phone}` → `{company_id, phone_number_id}`, or `{}` when there was no conversation. */
+  latestConversation: 'qry.conversation.latest',
+} as const
+
+/** The company and channel a command's subject names: `company_id` is undefined under `_`. */
+export const parseSendSubject = (subject: string): { company_id: string | undefined; channel: string } | undefined => {
+  const [cmd, send, company, channel, ...rest] = subject.split('.')
+  if (cmd !== 'cmd' || send !== 'send' || company === undefined || channel === undefined || rest.length > 0)
+    return undefined
+  return { company_id: company === NO_COMPANY ? undefined : company, channel }
+}
+
+/** Header of a command: the subject its outcome is to be published to (JetStream keeps no reply subject). */
+export const REPLY_TO_HEADER = 'Reply-To'
+/** W3C trace context, on every message. */
+export const TRACEPARENT_HEADER = 'traceparent'
+/** Command id, or the id of the webhook delivery, on everything that follows from it. */
+export const CORRELATION_HEADER = 'Correlation-Id'
