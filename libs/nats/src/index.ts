@@ -1,0 +1,16 @@
+export {
+  connectNats,
+  type Headers,
+  type Nats,
+  type NatsLog,
+  type NatsOptions,
+  NatsRequestFailed,
+  NatsUnreachable,
+  type Request,
+} from './connection.ts'
+export * from './consumer.ts'
+export * from './kv.ts'
+export * from './outcome.ts'
+export * from './permissions.ts'
+export * from './publisher.ts'
+export * from './topology.ts'

@@ -1,0 +1,93 @@
+import { BUCKETS, COMMANDS, DEADLETTERS, EVENTS } from './topology.ts'
+
+/** Which subjects a service may publish to and subscribe to: no more than it needs. */
+export interface ServicePermissions {
+  publish: string[]
+  subscribe: string[]
+}
+
+export const SERVICES = ['webhook-gateway', 'sender', 'projector', 'tenant-config'] as const
+export type ServiceName = (typeof SERVICES)[number]
+
+/** What every service needs to find out that its streams and buckets are there. */
+const topologyInfo = [
+  ...[EVENTS, COMMANDS, DEADLETTERS].map((stream) => `$JS.API.STREAM.INFO.${stream}`),
+  ...Object.values(BUCKETS).map((bucket) => `$JS.API.STREAM.INFO.KV_${bucket}`),
+]
+
+const readKv = (bucket: string) => [
+  `$JS.API.DIRECT.GET.KV_${bucket}`,
+  `$JS.API.DIRECT.GET.KV_${bucket}.>`,
+  `$JS.API.STREAM.MSG.GET.KV_${bucket}`,
+  `$JS.API.CONSUMER.CREATE.KV_${bucket}`,
+  `$JS.API.CONSUMER.CREATE.KV_${bucket}.>`,
+  `$JS.API.CONSUMER.DELETE.KV_${bucket}.>`,
+  `$JS.API.CONSUMER.INFO.KV_${bucket}.>`,
+  // Flow control of the push consumer behind a watch.
+  `$JS.FC.KV_${bucket}.>`,
+]
+
+const writeKv = (bucket: string) => [`$KV.${bucket}.>`]
+
+/** A durable pull consumer: create it, ask about it, pull, acknowledge. */
+const consume = (stream: string, durable: string) => [
+  `$JS.API.CONSUMER.CREATE.${stream}.${durable}`,
+  `$JS.API.CONSUMER.CREATE.${stream}.${durable}.>`,
+  `$JS.API.CONSUMER.DURABLE.CREATE.${stream}.${durable}`,
+  `$JS.API.CONSUMER.INFO.${stream}.${durable}`,
+  `$JS.API.CONSUMER.MSG.NEXT.${stream}.${durable}`,
+  `$JS.ACK.${stream}.${durable}.>`,
+]
+
+/** A service's own replies, and nobody else's. */
+const inbox = (service: ServiceName) => [`_INBOX.${service}.>`]
+
+/** The table of docs/nats-permissions.md, as data: who may do what. */
+export const permissions: Record<ServiceName, ServicePermissions> = {
+  'webhook-gateway': {
+    publish: [...topologyInfo, 'evt.>', ...readKv(BUCKETS.tenants)],
+    subscribe: inbox('webhook-gateway'),
+  },
+  sender: {
+    publish: [
+      ...topologyInfo,
+      'evt.*.*.message.created',
+      'evt.*.*.send.*',
+      'evt.*.*.account.notified',
+      'cmd.>',
+      'dlq.sender.*',
+      'qry.conversation.latest',
+      // Outcomes go to whoever asked for them, on its own reply subject.
+      '_INBOX.>',
+      ...consume(COMMANDS, 'sender'),
+      ...readKv(BUCKETS.tenants),
+      ...readKv(BUCKETS.templates),
+      ...writeKv(BUCKETS.templates),
+      ...readKv(BUCKETS.sendLedger),
+      ...writeKv(BUCKETS.sendLedger),
+      ...readKv(BUCKETS.leases),
+      ...writeKv(BUCKETS.leases),
+    ],
+    subscribe: inbox('sender'),
+  },
+  projector: {
+    publish: [
+      ...topologyInfo,
+      'dlq.projector.*',
+      '_INBOX.>',
+      ...consume(EVENTS, 'projector'),
+      ...readKv(BUCKETS.tenants),
+    ],
+    subscribe: [...inbox('projector'), 'qry.>'],
+  },
+  'tenant-config': {
+    publish: [
+      ...topologyInfo,
+      'evt.*.system.tenant.configured',
+      'evt.*.system.tenant.removed',
+      ...readKv(BUCKETS.tenants),
+      ...writeKv(BUCKETS.tenants),
+    ],
+    subscribe: inbox('tenant-config'),
+  },
+}

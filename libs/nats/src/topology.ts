@@ -1,0 +1,156 @@
+import { GatewayError } from '@cloudapi2/contracts'
+import {
+  DiscardPolicy,
+  type KvOptions,
+  nanos,
+  RetentionPolicy,
+  StorageType,
+  StoreCompression,
+  type StreamConfig,
+} from 'nats'
+import { type Nats, reasonOf } from './connection.ts'
+
+const DAY_MS = 86_400_000
+
+export interface TopologyOptions {
+  /** Copies of each stream: 1 on a single node, 3 in a cluster. */
+  replicas: number
+  /** Age at which events are dropped from the log; 0 = never. */
+  eventsMaxAgeMs: number
+}
+
+type Stream = Partial<StreamConfig> & { name: string; subjects: string[] }
+
+/**
+ * Repeats within this time are refused by the server itself. Longer costs about 250 bytes of its memory per message;
+ * what comes later than this is caught by idempotent readers.
+ */
+const DUPLICATE_WINDOW_MS = 120_000
+
+export const EVENTS = 'EVENTS'
+export const COMMANDS = 'COMMANDS'
+export const DEADLETTERS = 'DEADLETTERS'
+
+/** The streams, as data. */
+export const streams = ({ replicas, eventsMaxAgeMs }: TopologyOptions): Stream[] => [
+  {
+    name: EVENTS,
+    subjects: ['evt.>'],
+    description: 'What happened: the log, the source of truth',
+    storage: StorageType.File,
+    retention: RetentionPolicy.Limits,
+    max_age: nanos(eventsMaxAgeMs),
+    duplicate_window: nanos(DUPLICATE_WINDOW_MS),
+    deny_delete: true,
+    compression: StoreCompression.S2,
+    allow_direct: true,
+    num_replicas: replicas,
+  },
+  {
+    name: COMMANDS,
+    subjects: ['cmd.>'],
+    description: 'What was asked for and is not done yet',
+    storage: StorageType.File,
+    retention: RetentionPolicy.Workqueue,
+    // A full queue refuses new commands; it never drops accepted ones.
+    discard: DiscardPolicy.New,
+    duplicate_window: nanos(DUPLICATE_WINDOW_MS),
+    num_replicas: replicas,
+  },
+  {
+    name: DEADLETTERS,
+    subjects: ['dlq.>'],
+    description: 'What we stopped trying, whole, with its reason',
+    storage: StorageType.File,
+    retention: RetentionPolicy.Limits,
+    max_age: nanos(90 * DAY_MS),
+    duplicate_window: nanos(DUPLICATE_WINDOW_MS),
+    allow_direct: true,
+    num_replicas: replicas,
+  },
+]
+
+export const BUCKETS = {
+  tenants: 'tenants',
+  templates: 'templates',
+  sendLedger: 'send-ledger',
+  leases: 'leases',
+} as const
+
+/** The key-value buckets, as data. */
+export const buckets = ({ replicas }: TopologyOptions): { name: string; options: Partial<KvOptions> }[] => [
+  {
+    name: BUCKETS.tenants,
+    options: { history: 5, replicas, description: 'Settings of every company, secrets sealed' },
+  },
+  { name: BUCKETS.templates, options: { history: 1, replicas, description: 'Template definitions fetched from Meta' } },
+  {
+    name: BUCKETS.sendLedger,
+    options: { history: 1, replicas, ttl: 7 * DAY_MS, description: 'How each command stands' },
+  },
+  { name: BUCKETS.leases, options: { history: 1, replicas, ttl: 15_000, description: 'Who works what' } },
+]
+
+/** A stream or bucket is missing or could not be brought to what this version needs. */
+export class TopologyError extends GatewayError {
+  constructor(what: string, cause: unknown) {
+    super(
+      `${what} is not there and could not be created or updated (${reasonOf(cause)}): run "cloudapi topology" once with a user that may`,
+      { code: 'TOPOLOGY_MISSING', retryable: true, cause },
+    )
+  }
+}
+
+const NOT_FOUND = 404
+
+/**
+ * Creates what is missing and updates what differs. Safe to repeat, and to run in several processes at once.
+ *
+ * @throws TopologyError naming the first stream or bucket that could not be had
+ */
+export const applyTopology = async (nats: Nats, options: TopologyOptions): Promise<void> => {
+  const manager = await nats.raw.jetstreamManager({ checkAPI: false })
+  for (const wanted of streams(options)) {
+    try {
+      const existing = await manager.streams.info(wanted.name).catch((error: { api_error?: { code: number } }) => {
+        if (error.api_error?.code === NOT_FOUND) return undefined
+        throw error
+      })
+      if (existing === undefined) await manager.streams.add(wanted)
+      else if (differs(existing.config, wanted))
+        await manager.streams.update(wanted.name, { ...existing.config, ...wanted })
+    } catch (cause) {
+      throw new TopologyError(`stream ${wanted.name}`, cause)
+    }
+  }
+  const js = nats.raw.jetstream()
+  for (const { name, options: bucket } of buckets(options)) {
+    try {
+      await js.views.kv(name, bucket)
+    } catch (cause) {
+      throw new TopologyError(`bucket ${name}`, cause)
+    }
+  }
+}
+
+/** True when a setting that we care about is not as wanted. What the server added by itself does not count. */
+export const differs = (existing: Partial<StreamConfig>, wanted: Partial<StreamConfig>): boolean =>
+  Object.entries(wanted).some(
+    ([key, value]) => JSON.stringify(existing[key as keyof StreamConfig] ?? null) !== JSON.stringify(value),
+  )
+
+/**
+ * Makes sure the streams a service needs are there before it says it is ready. It creates nothing when they are, so a
+ * user without the right to create needs none.
+ *
+ * @throws TopologyError
+ */
+export const requireTopology = async (nats: Nats, options: TopologyOptions): Promise<void> => {
+  const manager = await nats.raw.jetstreamManager({ checkAPI: false })
+  try {
+    for (const { name } of streams(options)) await manager.streams.info(name)
+    for (const { name } of buckets(options)) await manager.streams.info(`KV_${name}`)
+  } catch {
+    await applyTopology(nats, options)
+  }
+}

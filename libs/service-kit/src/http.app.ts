@@ -1,0 +1,76 @@
+import { type FastifyError, type FastifyInstance, fastify } from 'fastify'
+import type { Logger } from './log.ts'
+import type { Metrics } from './metrics.ts'
+import { PROBLEM_CONTENT_TYPE, Problem } from './problem.ts'
+import type { Readiness } from './readiness.ts'
+
+export interface HttpOptions {
+  log: Logger
+  metrics: Metrics
+  readiness: Readiness
+  /** Largest request body, bytes. Default 1 MiB. */
+  bodyLimitBytes?: number
+}
+
+/**
+ * A Fastify instance with what every service has: problem details for every error, `/healthz` (alive), `/readyz`
+ * (ready, with reasons) and `/metrics` (Prometheus). It logs no requests by itself: a route writes its own line.
+ */
+export const createHttp = ({ log, metrics, readiness, bodyLimitBytes = 1_048_576 }: HttpOptions): FastifyInstance => {
+  const app = fastify({
+    logger: false,
+    bodyLimit: bodyLimitBytes,
+    // A stopping service finishes what it has and closes idle keep-alive connections at once.
+    forceCloseConnections: 'idle',
+    routerOptions: { maxParamLength: 256 },
+  })
+
+  app.setErrorHandler((error: FastifyError | Error, _request, reply) => {
+    const problem = asProblem(error)
+    if (problem.status >= 500 && !(error instanceof Problem)) log.error({ event: 'http.error', err: error })
+    return reply.code(problem.status).headers(problem.headers).type(PROBLEM_CONTENT_TYPE).send(problem.body())
+  })
+  app.setNotFoundHandler((_request, reply) => {
+    const problem = new Problem({ status: 404, code: 'NOT_FOUND', title: 'There is no such route' })
+    return reply.code(404).type(PROBLEM_CONTENT_TYPE).send(problem.body())
+  })
+
+  app.get('/healthz', () => ({ status: 'ok' }))
+  app.get('/readyz', (_request, reply) => {
+    const report = readiness.report()
+    return reply.code(report.ready ? 200 : 503).send(report)
+  })
+  app.get('/metrics', async (_request, reply) =>
+    reply.type(metrics.registry.contentType).send(await metrics.registry.metrics()),
+  )
+  return app
+}
+
+/** Fastify's own refusals (by code) in our words; anything unforeseen is a 500 that says nothing of its inside. */
+const asProblem = (error: FastifyError | Error): Problem => {
+  if (error instanceof Problem) return error
+  const { code, statusCode } = error as FastifyError
+  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE')
+    return new Problem({ status: 413, code: 'BODY_TOO_LARGE', title: 'The request body is too large' })
+  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE')
+    return new Problem({
+      status: 415,
+      code: 'UNSUPPORTED_MEDIA_TYPE',
+      title: 'The content type is not supported',
+      detail: 'Send application/json.',
+    })
+  if (
+    code === 'FST_ERR_CTP_EMPTY_JSON_BODY' ||
+    code === 'FST_ERR_CTP_INVALID_JSON_BODY' ||
+    error instanceof SyntaxError
+  )
+    return new Problem({ status: 400, code: 'INVALID_JSON', title: 'The request body is not valid JSON' })
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
+    return new Problem({
+      status: statusCode,
+      code: 'BAD_REQUEST',
+      title: 'The request is not valid',
+      detail: error.message,
+    })
+  return new Problem({ status: 500, code: 'INTERNAL_ERROR', title: 'Something went wrong here' })
+}
