@@ -2,8 +2,8 @@ import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
   // The libs' sources, not their dist: a test sees what is on the page.
-  ssr: { resolve: { conditions: ['source', 'node', 'import', 'module', 'default'] } },
-  resolve: { conditions: ['source', 'node', 'import', 'module', 'default'] },
+  ssr: { resolve: { conditions: ['source', 'module', 'node', 'development|production'] } },
+  resolve: { conditions: ['source', 'module', 'node', 'development|production'] },
   test: {
     include: ['{libs,dev,services,cli}/**/src/**/*.test.ts', 'tests/**/*.test.ts'],
     pool: 'forks',

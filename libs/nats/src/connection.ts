@@ -47,6 +47,8 @@ export interface Nats {
   /** Answers requests, shared with every other process that names the same queue. Returns how to stop. */
   respond: (subject: string, queue: string, handler: (request: Request) => Promise<void>) => () => void
   subscribe: (subject: string, handler: (message: Request) => void) => () => void
+  /** The largest message the server takes, bytes. */
+  maxPayloadBytes: () => number
   /** A reply subject of this connection's own, which its user may subscribe to. */
   newInbox: () => string
   /** Sends what is buffered, finishes subscriptions, closes. */
@@ -161,6 +163,7 @@ export const connectNats = async ({ url, name, log }: NatsOptions): Promise<Nats
       })
       return () => subscription.unsubscribe()
     },
+    maxPayloadBytes: () => raw.info?.max_payload ?? 0,
     newInbox: () => createInbox(options.inboxPrefix),
     close: async () => {
       if (raw.isClosed()) return
