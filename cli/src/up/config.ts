@@ -1,0 +1,67 @@
+import { randomBytes } from 'node:crypto'
+import { flag, port, readEnvironment } from '@cloudapi2/service-kit'
+import { z } from 'zod'
+
+const Environment = z.object({
+  WEBHOOK_GATEWAY_PORT: port().optional(),
+  SENDER_PORT: port().optional(),
+  TENANT_CONFIG_PORT: port().optional(),
+  PROJECTOR_PORT: port().optional(),
+  GRAPH_SIMULATOR_PORT: port().optional(),
+  EMBEDDED_NATS_PORT: port().optional(),
+  EMBEDDED_POSTGRES_PORT: port().optional(),
+  NATS_URL: z
+    .string()
+    .regex(/^(nats|tls):\/\//, 'expected nats://host:port')
+    .optional(),
+  DATABASE_URL: z
+    .string()
+    .regex(/^postgres(ql)?:\/\//, 'expected postgres://user:password@host:port/database')
+    .optional(),
+  GRAPH_BASE_URL: z.url({ protocol: /^https?$/ }).optional(),
+  DATA_DIR: z.string().default('.data'),
+  LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info'),
+  ADMIN_TOKEN: z.string().min(16, 'expected at least 16 characters').optional(),
+  SECRETS_KEYS: z.string().optional(),
+  DEMO_TRAFFIC: flag().default(true),
+  NATS_REPLICAS: z.coerce.number().int().min(1).max(5).default(1),
+})
+
+/** The ports of everything `up` runs, with the variable that sets each and its default. */
+export const PORTS = {
+  webhook_gateway: { variable: 'WEBHOOK_GATEWAY_PORT', standard: 8080 },
+  sender: { variable: 'SENDER_PORT', standard: 8081 },
+  tenant_config: { variable: 'TENANT_CONFIG_PORT', standard: 8082 },
+  projector: { variable: 'PROJECTOR_PORT', standard: 8083 },
+  graph_simulator: { variable: 'GRAPH_SIMULATOR_PORT', standard: 8089 },
+  nats: { variable: 'EMBEDDED_NATS_PORT', standard: 4222 },
+  postgres: { variable: 'EMBEDDED_POSTGRES_PORT', standard: 5432 },
+} as const
+export type PortName = keyof typeof PORTS
+
+/** Reads the environment once. @throws ConfigError naming every bad variable and none of their values */
+export const parseConfig = (env: NodeJS.ProcessEnv) => {
+  const e = readEnvironment(Environment, env)
+  const ports = Object.fromEntries(
+    Object.entries(PORTS).map(([name, { variable, standard }]) => {
+      const wanted = e[variable]
+      return [name, { name: variable, wanted: wanted ?? standard, explicit: wanted !== undefined }]
+    }),
+  ) as Record<PortName, { name: string; wanted: number; explicit: boolean }>
+  return {
+    ports,
+    natsUrl: e.NATS_URL,
+    databaseUrl: e.DATABASE_URL,
+    graphBaseUrl: e.GRAPH_BASE_URL,
+    dataDir: e.DATA_DIR,
+    logLevel: e.LOG_LEVEL,
+    adminToken: e.ADMIN_TOKEN,
+    secretsKeys: e.SECRETS_KEYS,
+    demoTraffic: e.DEMO_TRAFFIC,
+    natsReplicas: e.NATS_REPLICAS,
+  }
+}
+export type UpConfig = ReturnType<typeof parseConfig>
+
+/** A new secret: 32 random bytes in letters that need no quoting anywhere. */
+export const newSecret = (): string => randomBytes(24).toString('base64url')
