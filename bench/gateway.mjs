@@ -5,7 +5,10 @@ import { applyTopology, BUCKETS, connectNats, openKv } from '@cloudapi2/nats'
 import { encodeCompanyRecord, parseSecretsKeys, sealProperties } from '@cloudapi2/tenants'
 import { APP_SECRET, COMPANY, inTurn, quiet, runProgram, SECRETS_KEYS, startProgram } from './session.mjs'
 
-const numbers = process.argv.slice(2).filter((argument) => /^\d+$/.test(argument)).map(Number)
+const numbers = process.argv
+  .slice(2)
+  .filter((argument) => /^\d+$/.test(argument))
+  .map(Number)
 const [rounds = 5, seconds = 6] = numbers
 const syncAlways = process.argv.includes('--sync')
 const CONNECTIONS = 64
@@ -28,14 +31,29 @@ await (await openKv(nats, BUCKETS.tenants, quiet)).put(COMPANY, encodeCompanyRec
 const bareUrl = 'http://127.0.0.1:18090'
 const gatewayUrl = 'http://127.0.0.1:18091'
 const bare = await startProgram('bench/programs/bare-fastify.mjs', { PORT: '18090', APP_SECRET }, bareUrl)
-const gateway = await startProgram('services/webhook-gateway/dist/main.js', { PORT: '18091', NATS_URL: server.url, SECRETS_KEYS }, gatewayUrl)
+const gateway = await startProgram(
+  'services/webhook-gateway/dist/main.js',
+  { PORT: '18091', NATS_URL: server.url, SECRETS_KEYS },
+  gatewayUrl,
+)
 
 const load = async (url, prefix) => {
-  const result = await runProgram('bench/load.mjs', [`${url}/${COMPANY}/webhook`, APP_SECRET, seconds, CONNECTIONS, prefix])
-  if (result.non200 + result.errors > 0) throw new Error(`not every request was answered 200: ${JSON.stringify(result)}`)
+  const result = await runProgram('bench/load.mjs', [
+    `${url}/${COMPANY}/webhook`,
+    APP_SECRET,
+    seconds,
+    CONNECTIONS,
+    prefix,
+  ])
+  if (result.non200 + result.errors > 0)
+    throw new Error(`not every request was answered 200: ${JSON.stringify(result)}`)
   return result.perSecond
 }
-await inTurn(rounds, { 'bare Fastify': (n) => load(bareUrl, `bare${n}x`), 'webhook-gateway': (n) => load(gatewayUrl, `gw${n}x`) }, 'requests/s')
+await inTurn(
+  rounds,
+  { 'bare Fastify': (n) => load(bareUrl, `bare${n}x`), 'webhook-gateway': (n) => load(gatewayUrl, `gw${n}x`) },
+  'requests/s',
+)
 
 await gateway.stop()
 await bare.stop()

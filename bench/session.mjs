@@ -7,13 +7,20 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 
 /** Starts a program of this repository; resolves with it once `url`/readyz answers 200. */
 export const startProgram = async (path, env, url) => {
-  const child = spawn(process.execPath, [path], { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'ignore', 'inherit'] })
+  const child = spawn(process.execPath, [path], {
+    cwd: root,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
   const exited = new Promise((resolve) => child.on('exit', resolve))
   let isRunning = true
   process.on('exit', () => child.kill('SIGKILL'))
   exited.then(() => (isRunning = false))
   while (isRunning) {
-    const isReady = await fetch(`${url}/readyz`).then((r) => r.ok, () => false)
+    const isReady = await fetch(`${url}/readyz`).then(
+      (r) => r.ok,
+      () => false,
+    )
     if (isReady) break
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
@@ -30,10 +37,16 @@ export const startProgram = async (path, env, url) => {
 /** Runs a program to its end and returns the JSON of its last line. */
 export const runProgram = (path, args, env = {}) =>
   new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [path, ...args], { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(process.execPath, [path, ...args], {
+      cwd: root,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     let last = ''
     createInterface({ input: child.stdout }).on('line', (line) => (last = line))
-    child.on('close', (code) => (code === 0 ? resolve(JSON.parse(last)) : reject(new Error(`${path} ended with ${code}`))))
+    child.on('close', (code) =>
+      code === 0 ? resolve(JSON.parse(last)) : reject(new Error(`${path} ended with ${code}`)),
+    )
   })
 
 export const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)]
@@ -48,7 +61,9 @@ export const inTurn = async (rounds, things, unit) => {
     for (const [name, run] of Object.entries(things)) {
       const value = await run(round)
       if (round > 0) results[name].push(value)
-      console.log(`${round === 0 ? 'warm-up' : `round ${round}`}  ${name.padEnd(28)} ${Math.round(value).toLocaleString('en')} ${unit}`)
+      console.log(
+        `${round === 0 ? 'warm-up' : `round ${round}`}  ${name.padEnd(28)} ${Math.round(value).toLocaleString('en')} ${unit}`,
+      )
     }
   const [base] = Object.keys(things)
   const reference = median(results[base])

@@ -20,7 +20,7 @@ export const mirrorTenants = ({
   let isDirty = true
   let lastSent = ''
   const push = async (force: boolean) => {
-    const body = JSON.stringify([...tenants.all()].flatMap((tenant) => simulated(tenant, gatewayUrl)))
+    const body = JSON.stringify([...tenants.all()].flatMap((tenant) => simulated(tenant, tenants, gatewayUrl)))
     if (!force && body === lastSent) return
     const response = await request(`${simulatorUrl}/simulate/tenants`, {
       method: 'PUT',
@@ -57,8 +57,9 @@ export const mirrorTenants = ({
   }
 }
 
-const simulated = (tenant: Tenant, gatewayUrl: string) => {
-  const numbers = tenant.phoneNumbers
+const simulated = (tenant: Tenant, tenants: TenantDirectory, gatewayUrl: string) => {
+  // Meta has one owner for every number; of two companies that claim one, it is the one the services think of.
+  const numbers = tenant.phoneNumbers.filter(({ id }) => tenants.byPhoneNumberId(id) === tenant)
   if (tenant.accessToken === undefined || numbers.length === 0) return []
   return [
     {
