@@ -1,0 +1,39 @@
+export { ERROR_CODES, type ErrorInfo } from './graph-api/error-codes.ts'
+export {
+  type Accepted,
+  createGraphClient,
+  type GraphClient,
+  type GraphClientOptions,
+  type NetworkFault,
+  type Refused,
+  type SendRequest,
+  type SendResult,
+  type TemplateRequest,
+  type TemplateResult,
+  type Unknown,
+  type Unreachable,
+} from './graph-api/graph.client.ts'
+export {
+  errorInfo,
+  type GraphError,
+  isCredentialError,
+  isRetryable,
+  parseGraphError,
+} from './graph-api/graph-error.ts'
+export { type BuildOptions, buildMessage, type MessageBody, type Recipient } from './outbound-message/build-message.ts'
+export { isSigned, sign } from './signature.ts'
+export {
+  type FilledTemplate,
+  fillTemplate,
+  type TemplateData,
+  TemplateDataMismatch,
+  type TemplateLayout,
+  type TextParameter,
+} from './template/fill-template.ts'
+export { isSameLanguage, parseTemplateDefinition, type TemplateDefinition } from './template/template-definition.ts'
+export {
+  parseWebhook,
+  WEBHOOK_OBJECT,
+  type WebhookAddress,
+  type WebhookDelivery,
+} from './webhook/parse-webhook.ts'

@@ -1,0 +1,115 @@
+import type { OutboundMessage } from '@cloudapi2/contracts'
+import {
+  type FilledTemplate,
+  fillTemplate,
+  TemplateDataMismatch,
+  type TemplateLayout,
+} from '../template/fill-template.ts'
+
+/** Whom a message goes to. `phone`: digits with country code; `user_id`: business-scoped user id, parent or not. */
+export type Recipient = { phone: string } | { user_id: string }
+
+export interface BuildOptions {
+  to: Recipient
+  /** Public link of an image: becomes the header of a template that has an image header, or whose layout is not known. */
+  cover?: string
+  /** Comes back in every status of the message; at most 512 characters. Takes the place of a raw body's own. */
+  callbackData?: string
+  /** What the template asks for. Without it the data is trusted: numbers for keys are positions, words are names. */
+  template?: TemplateLayout
+}
+
+/** The body of `POST /{phone-number-id}/messages`. */
+export type MessageBody = Record<string, unknown>
+
+type TemplateMessage = Extract<OutboundMessage, { type: 'template' }>
+type MediaMessage = Extract<OutboundMessage, { type: 'media' }>
+
+// Without a + Meta puts the business number's own country code in front.
+const recipientOf = (to: Recipient): MessageBody =>
+  'phone' in to ? { to: to.phone.startsWith('+') ? to.phone : `+${to.phone}` } : { recipient: to.user_id }
+
+const INTEGER = /^\d+$/
+
+/** The layout that the data itself suggests. */
+const layoutOf = (data: TemplateMessage['template_data']): TemplateLayout => {
+  const keys = Object.keys(data)
+  return { parameterFormat: keys.every((key) => INTEGER.test(key)) ? 'POSITIONAL' : 'NAMED', bodyParameters: keys }
+}
+
+/** A guessed layout may start at any number: nothing is missing from it. */
+const fill = (message: TemplateMessage, layout: TemplateLayout | undefined): FilledTemplate => {
+  if (layout !== undefined) return fillTemplate(layout, message.template_data)
+  const guessed = layoutOf(message.template_data)
+  if (guessed.parameterFormat === 'NAMED') return fillTemplate(guessed, message.template_data)
+  return {
+    header: [],
+    body: Object.values(message.template_data).map((value) => ({ type: 'text', text: String(value) })),
+  }
+}
+
+const headerOf = (
+  filled: FilledTemplate,
+  cover: string | undefined,
+  layout: TemplateLayout | undefined,
+): MessageBody[] => {
+  const format = layout?.headerFormat
+  if (filled.header.length > 0) return [{ type: 'header', parameters: filled.header }]
+  const takesCover = layout === undefined || format === 'IMAGE'
+  if (cover !== undefined && takesCover)
+    return [{ type: 'header', parameters: [{ type: 'image', image: { link: cover } }] }]
+  if (format !== undefined && format !== 'TEXT') throw new TemplateDataMismatch([`header.${format.toLowerCase()}`], [])
+  return []
+}
+
+const templateOf = (message: TemplateMessage, { cover, template: layout }: BuildOptions): MessageBody => {
+  const filled = fill(message, layout)
+  const components: MessageBody[] = [
+    ...headerOf(filled, cover, layout),
+    ...(filled.body.length > 0 ? [{ type: 'body', parameters: filled.body }] : []),
+  ]
+  return {
+    name: message.template_name,
+    language: { code: message.language },
+    ...(components.length > 0 ? { components } : {}),
+  }
+}
+
+const mediaOf = ({ id, link, caption, filename }: MediaMessage): MessageBody => ({
+  ...(id === undefined ? { link } : { id }),
+  ...(caption === undefined ? {} : { caption }),
+  ...(filename === undefined ? {} : { filename }),
+})
+
+const contentOf = (message: OutboundMessage, options: BuildOptions): MessageBody => {
+  switch (message.type) {
+    case 'text':
+      return {
+        type: 'text',
+        text: {
+          ...(message.preview_url === undefined ? {} : { preview_url: message.preview_url }),
+          body: message.text,
+        },
+      }
+    case 'template':
+      return { type: 'template', template: templateOf(message, options) }
+    case 'media':
+      return { type: message.kind, [message.kind]: mediaOf(message) }
+    case 'raw':
+      return message.body
+  }
+}
+
+/**
+ * Makes Meta's request body out of the message of a command.
+ *
+ * @throws TemplateDataMismatch when `template` is given and the data, or the header's file, does not fit it
+ * @see https://developers.facebook.com/docs/whatsapp/cloud-api/reference/messages
+ */
+export const buildMessage = (message: OutboundMessage, options: BuildOptions): MessageBody => ({
+  messaging_product: 'whatsapp',
+  recipient_type: 'individual',
+  ...contentOf(message, options),
+  ...recipientOf(options.to),
+  ...(options.callbackData === undefined ? {} : { biz_opaque_callback_data: options.callbackData }),
+})
