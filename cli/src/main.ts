@@ -10,6 +10,9 @@ import { up } from './up/up.handler.ts'
 
 const quiet = { info: () => {}, warn: () => {}, error: () => {} }
 
+// `npm start | head` closes our output; that must not take the services down.
+process.stdout.on('error', () => {})
+
 const program = new Command('cloudapi')
   .description('CloudAPI2: a multi-tenant gateway to the WhatsApp Business Cloud API')
   .showHelpAfterError()
