@@ -50,7 +50,6 @@ export const serverArgs = ({
     max_connections: '100',
     shared_buffers: '128MB',
     fsync: durable ? 'on' : 'off',
-    synchronous_commit: durable ? 'on' : 'off',
     full_page_writes: durable ? 'on' : 'off',
     max_wal_size: '512MB',
     // After a crash every file is brought to disk first. One syncfs() takes a hundredth of the time of a thousand

@@ -54,7 +54,7 @@ const present = (entry: KvEntry | null): KvValue | undefined =>
 
 /** Opens a bucket that is there already (see `applyTopology`). */
 export const openKv = async (nats: Nats, bucket: string, log: NatsLog): Promise<KvBucket> => {
-  const kv: KV = await nats.raw.jetstream().views.kv(bucket, { bindOnly: true, allow_direct: true })
+  const kv: KV = await nats.raw.jetstream({ checkAPI: false }).views.kv(bucket, { bindOnly: true, allow_direct: true })
   const encode = (value: Uint8Array | string) => (typeof value === 'string' ? new TextEncoder().encode(value) : value)
   return {
     get: async (key) => present(await kv.get(key)),

@@ -123,7 +123,7 @@ export const applyTopology = async (nats: Nats, options: TopologyOptions): Promi
       throw new TopologyError(`stream ${wanted.name}`, cause)
     }
   }
-  const js = nats.raw.jetstream()
+  const js = nats.raw.jetstream({ checkAPI: false })
   for (const { name, options: bucket } of buckets(options)) {
     try {
       await js.views.kv(name, bucket)

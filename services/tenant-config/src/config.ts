@@ -1,0 +1,58 @@
+import { COMMON_ENVIRONMENT, milliseconds, port, readEnvironment } from '@cloudapi2/service-kit'
+import { InvalidSecretsKeys, parseSecretsKeys } from '@cloudapi2/tenants'
+import { z } from 'zod'
+
+const SECONDS = { s: 1, m: 60, h: 3_600, d: 86_400 } as const
+
+/** `400d`, `36h`, `90m`, `10s`; in milliseconds. */
+const duration = () =>
+  z
+    .string()
+    .regex(/^[1-9][0-9]{0,5}[smhd]$/, 'expected a number and one of s, m, h, d, such as 400d')
+    .transform((text) => Number(text.slice(0, -1)) * SECONDS[text.slice(-1) as keyof typeof SECONDS] * 1_000)
+
+const secretsKeys = () =>
+  z.string().transform((text, context) => {
+    try {
+      return parseSecretsKeys(text)
+    } catch (error) {
+      if (!(error instanceof InvalidSecretsKeys)) throw error
+      context.addIssue({ code: 'custom', message: error.message })
+      return z.NEVER
+    }
+  })
+
+const Env = z.object({
+  ...COMMON_ENVIRONMENT,
+  PORT: port().default(8082),
+  DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'expected postgres://user:password@host:port/database'),
+  PG_POOL_SIZE: z.coerce.number().int().min(2).max(1_000).default(10),
+  ADMIN_TOKEN: z.string().regex(/^[\x21-\x7e]{16,}$/, 'expected 16 or more printable ASCII characters without spaces'),
+  SECRETS_KEYS: secretsKeys(),
+  NATS_REPLICAS: z.coerce.number().int().min(1).max(5).default(1),
+  /** How long the log keeps events; not set: for ever. */
+  EVENTS_MAX_AGE: duration().optional(),
+  /** How often all companies are compared with what the services were told. */
+  COMPARE_INTERVAL_MS: milliseconds().default(60_000),
+  /** Time for the store of a broadcast or an event to confirm. */
+  PUBLISH_TIMEOUT_MS: milliseconds().default(5_000),
+})
+
+/** Reads the environment once. Throws one ConfigError that names every bad variable and none of their values. */
+export const parseConfig = (env: NodeJS.ProcessEnv) => {
+  const data = readEnvironment(Env, env)
+  return {
+    host: data.HOST,
+    port: data.PORT,
+    logLevel: data.LOG_LEVEL,
+    natsUrl: data.NATS_URL,
+    databaseUrl: data.DATABASE_URL,
+    poolSize: data.PG_POOL_SIZE,
+    adminToken: data.ADMIN_TOKEN,
+    secretsKeys: data.SECRETS_KEYS,
+    topology: { replicas: data.NATS_REPLICAS, eventsMaxAgeMs: data.EVENTS_MAX_AGE ?? 0 },
+    compareIntervalMs: data.COMPARE_INTERVAL_MS,
+    publishTimeoutMs: data.PUBLISH_TIMEOUT_MS,
+  }
+}
+export type Config = ReturnType<typeof parseConfig>
