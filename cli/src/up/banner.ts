@@ -45,32 +45,34 @@ export const banner = ({ runtime, dataDir, logsDir, notes, traffic, startedInMs 
 }
 
 const tries = ({ urls }: Runtime, demo: NonNullable<Runtime['demo']>, dataDir: string): string[] => {
-  const setting = (path: string) => `$(node -p 'require("${dataDir}/runtime.json").${path}')`
-  const auth = `-H "authorization: Bearer ${setting('demo.api_key')}" -H 'content-type: application/json'`
-  const who = `"company_id": "${demo.company_id}", "phone_number_id": "${demo.phone_number_id}"`
+  const json = `-H 'content-type: application/json'`
+  const auth = '-H "authorization: Bearer $key"'
+  const company = `"company_id": "${demo.company_id}"`
   return [
-    'Four ways to send a message:',
+    'Four ways to send a message (paste the first line once):',
+    '',
+    `  key=$(node -p 'require("${dataDir}/runtime.json").demo.api_key')`,
     '',
     '  # 1. a text over HTTP',
-    `  curl -s ${urls.sender}/send_text_direct ${auth} \\`,
-    `    -d '{ "phone": "608684495", "text": "Hello from CloudAPI2", ${who} }'`,
+    `  curl -s ${urls.sender}/send_text_direct ${auth} ${json} \\`,
+    `    -d '{ "phone": "608684495", "text": "Hello from CloudAPI2", ${company} }'`,
     '',
     "  # 2. a template: the company's cover becomes its header",
-    `  curl -s ${urls.sender}/send_template_direct ${auth} \\`,
+    `  curl -s ${urls.sender}/send_template_direct ${auth} ${json} \\`,
     `    -d '{ "phone": "608684495", "template_name": "agendar_llamada_inicial", "language": "es_ES",`,
-    `          "template_data": { "first_name": "Paco", "deal_id": "b5078967" }, ${who} }'`,
+    `          "template_data": { "first_name": "Paco", "deal_id": "b5078967" }, ${company} }'`,
     '',
     '  # 3. a file by link',
-    `  curl -s ${urls.sender}/send_media_direct ${auth} \\`,
-    `    -d '{ "phone": "608684495", "kind": "image", "link": "https://media.example.com/rye.jpg", "caption": "Rye", ${who} }'`,
+    `  curl -s ${urls.sender}/send_media_direct ${auth} ${json} \\`,
+    `    -d '{ "phone": "608684495", "kind": "image", "link": "https://media.example.com/rye.jpg", "caption": "Rye", ${company} }'`,
     '',
     '  # 4. a command over NATS, as another service would send it',
-    `  node cli/dist/main.js send --company ${demo.company_id} --to 608684495 --text 'Hello over NATS'`,
+    `  DATA_DIR=${dataDir} node cli/dist/main.js send --company ${demo.company_id} --to 608684495 --text 'Hello over NATS'`,
     '',
-    'Receive one, and look at what became of them:',
+    'Let somebody write to you, and look at what became of it all:',
     '',
-    `  curl -s ${urls.graph_simulator}/simulate/inbound -H 'content-type: application/json' \\`,
-    `    -d '{ "company_id": "${demo.company_id}", "from": "34608684495", "text": "Hi there" }'`,
+    `  curl -s ${urls.graph_simulator}/simulate/inbound ${json} \\`,
+    `    -d '{ ${company}, "from": "34608684495", "text": "Hi there" }'`,
     `  curl -s '${urls.projector}/companies/${demo.company_id}/messages?limit=5' ${auth}`,
     '',
     `${DEMO.name} is the demo company. A recipient ending in 0001 … 0008 meets trouble: dev/graph-simulator/README.md.`,
