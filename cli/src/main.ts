@@ -2,8 +2,16 @@
 import { randomUUID } from 'node:crypto'
 import { GatewayError, parseSendCommand, subjects } from '@cloudapi2/contracts'
 import { applyTopology, connectNats, createPublisher } from '@cloudapi2/nats'
-import { ConfigError, configOrExit, EXIT_CONFIG } from '@cloudapi2/service-kit'
+import {
+  ConfigError,
+  configOrExit,
+  EXIT_CONFIG,
+  readEnvironment,
+  TOPOLOGY_ENVIRONMENT,
+  topologyOf,
+} from '@cloudapi2/service-kit'
 import { Command } from 'commander'
+import { z } from 'zod'
 import { natsUrlOf } from './context.store.ts'
 import { parseConfig } from './up/config.ts'
 import { up } from './up/up.handler.ts'
@@ -64,7 +72,8 @@ program
     const nats = await connectNats({ url: await natsUrlOf(process.env), name: 'cloudapi', log: quiet })
     const publisher = createPublisher(nats, { timeoutMs: 5_000 })
     const subject = subjects.sendCommand(command.company_id ?? '_', command.channel)
-    await publisher.publish({ subject, msgId: id, data: JSON.stringify(command) })
+    // Idempotency keys are unique within a company only (docs/adr/0009).
+    await publisher.publish({ subject, msgId: `${command.company_id ?? '_'}:${id}`, data: JSON.stringify(command) })
     publisher.close()
     await nats.close()
     process.stdout.write(`queued ${id} on ${subject}\n`)
@@ -72,11 +81,11 @@ program
 
 program
   .command('topology')
-  .description('create or update the streams and buckets on NATS_URL')
-  .option('--replicas <n>', 'copies of each stream', Number, 1)
-  .action(async ({ replicas }: { replicas: number }) => {
+  .description('create or update the streams and buckets on NATS_URL, as NATS_REPLICAS and EVENTS_MAX_AGE say')
+  .action(async () => {
+    const options = configOrExit((env) => topologyOf(readEnvironment(z.object(TOPOLOGY_ENVIRONMENT), env)))
     const nats = await connectNats({ url: await natsUrlOf(process.env), name: 'cloudapi', log: quiet })
-    await applyTopology(nats, { replicas, eventsMaxAgeMs: 0 })
+    await applyTopology(nats, options)
     await nats.close()
     process.stdout.write('streams and buckets are as this version wants them\n')
   })

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { flag, port, readEnvironment } from '@cloudapi2/service-kit'
+import { flag, port, readEnvironment, TOPOLOGY_ENVIRONMENT, topologyOf } from '@cloudapi2/service-kit'
 import { z } from 'zod'
 
 const Environment = z.object({
@@ -24,7 +24,7 @@ const Environment = z.object({
   ADMIN_TOKEN: z.string().min(16, 'expected at least 16 characters').optional(),
   SECRETS_KEYS: z.string().optional(),
   DEMO_TRAFFIC: flag().default(true),
-  NATS_REPLICAS: z.coerce.number().int().min(1).max(5).default(1),
+  ...TOPOLOGY_ENVIRONMENT,
 })
 
 /** The ports of everything `up` runs, with the variable that sets each and its default. */
@@ -58,7 +58,7 @@ export const parseConfig = (env: NodeJS.ProcessEnv) => {
     adminToken: e.ADMIN_TOKEN,
     secretsKeys: e.SECRETS_KEYS,
     demoTraffic: e.DEMO_TRAFFIC,
-    natsReplicas: e.NATS_REPLICAS,
+    topology: topologyOf(e),
   }
 }
 export type UpConfig = ReturnType<typeof parseConfig>

@@ -156,7 +156,7 @@ export const up = async ({ config, env, print }: UpOptions): Promise<Up> => {
 
     const nats = await connectNats({ url: natsUrlFor('operator'), name: 'operator', log })
     toStop.push(() => nats.close())
-    await applyTopology(nats, { replicas: config.natsReplicas, eventsMaxAgeMs: 0 })
+    await applyTopology(nats, config.topology)
 
     const service = (
       name: (typeof SERVICES)[number],
@@ -176,7 +176,6 @@ export const up = async ({ config, env, print }: UpOptions): Promise<Up> => {
           DATABASE_URL: runtime.database_url,
           ADMIN_TOKEN: adminToken,
           SECRETS_KEYS: secretsKeys,
-          NATS_REPLICAS: String(config.natsReplicas),
           ...more,
         },
         stopTimeoutMs: 30_000,

@@ -123,7 +123,9 @@ export const StatusUpdatedData = z.looseObject({
   pricing: z
     .looseObject({ model: z.string().optional(), type: z.string().optional(), category: z.string().optional() })
     .optional(),
-  /** What the sender asked to be given back. */
+  /** The command it was sent for, as far as the channel's callback value tells. */
+  command_id: z.string().optional(),
+  /** What the caller asked to be given back. */
   callback_data: z.string().optional(),
   origin: z.string().optional(),
   raw: z.unknown(),

@@ -42,7 +42,7 @@ const consume = (stream: string, durable: string) => [
 /** A service's own replies, and nobody else's. */
 const inbox = (service: ServiceName) => [`_INBOX.${service}.>`]
 
-/** The table of docs/nats-permissions.md, as data: who may do what. */
+/** Who may do what, as data; the table for people is in docs/operating.md. */
 export const permissions: Record<ServiceName, ServicePermissions> = {
   'webhook-gateway': {
     publish: [...topologyInfo, 'evt.>', ...readKv(BUCKETS.tenants)],

@@ -41,6 +41,29 @@ export const flag = () =>
 export const port = () => z.coerce.number().int().min(0).max(65_535)
 export const milliseconds = () => z.coerce.number().int().positive().max(86_400_000)
 
+const SECONDS = { s: 1, m: 60, h: 3_600, d: 86_400 } as const
+
+/** `400d`, `36h`, `90m`, `10s`; in milliseconds. */
+export const duration = () =>
+  z
+    .string()
+    .regex(/^[1-9][0-9]{0,5}[smhd]$/, 'expected a number and one of s, m, h, d, such as 400d')
+    .transform((text) => Number(text.slice(0, -1)) * SECONDS[text.slice(-1) as keyof typeof SECONDS] * 1_000)
+
+/** How streams are made, by whoever makes them first. */
+export const TOPOLOGY_ENVIRONMENT = {
+  /** Copies of each stream: 1 on a single node, 3 in a cluster. */
+  NATS_REPLICAS: z.coerce.number().int().min(1).max(5).default(1),
+  /** How long the log keeps events; not set: for ever. */
+  EVENTS_MAX_AGE: duration().optional(),
+} as const
+
+/** The topology's options out of an environment that was read with `TOPOLOGY_ENVIRONMENT`. */
+export const topologyOf = (read: { NATS_REPLICAS: number; EVENTS_MAX_AGE?: number | undefined }) => ({
+  replicas: read.NATS_REPLICAS,
+  eventsMaxAgeMs: read.EVENTS_MAX_AGE ?? 0,
+})
+
 /** What every service reads. */
 export const COMMON_ENVIRONMENT = {
   PORT: port(),

@@ -12,6 +12,9 @@ export interface HttpOptions {
   bodyLimitBytes?: number
 }
 
+/** How often a stopping service looks for connections that have become idle. */
+const CLOSE_IDLE_MS = 50
+
 /**
  * A Fastify instance with what every service has: problem details for every error, `/healthz` (alive), `/readyz`
  * (ready, with reasons) and `/metrics` (Prometheus). It logs no requests by itself: a route writes its own line.
@@ -34,6 +37,14 @@ export const createHttp = ({ log, metrics, readiness, bodyLimitBytes = 1_048_576
     const problem = new Problem({ status: 404, code: 'NOT_FOUND', title: 'There is no such route' })
     return reply.code(404).type(PROBLEM_CONTENT_TYPE).send(problem.body())
   })
+
+  // A connection that was busy when the stop began, and is kept alive after its answer, would hold it up for as long as its
+  // client likes.
+  let closing: NodeJS.Timeout | undefined
+  app.addHook('preClose', async () => {
+    closing = setInterval(() => app.server.closeIdleConnections(), CLOSE_IDLE_MS)
+  })
+  app.addHook('onClose', async () => clearInterval(closing))
 
   app.get('/healthz', () => ({ status: 'ok' }))
   app.get('/readyz', (_request, reply) => {

@@ -1,3 +1,4 @@
+export { CALLBACK_MAX_CHARACTERS, readCallbackData, writeCallbackData } from './callback-data.ts'
 export { ERROR_CODES, type ErrorInfo } from './graph-api/error-codes.ts'
 export {
   type Accepted,

@@ -1,15 +1,13 @@
-import { COMMON_ENVIRONMENT, milliseconds, port, readEnvironment } from '@cloudapi2/service-kit'
+import {
+  COMMON_ENVIRONMENT,
+  milliseconds,
+  port,
+  readEnvironment,
+  TOPOLOGY_ENVIRONMENT,
+  topologyOf,
+} from '@cloudapi2/service-kit'
 import { InvalidSecretsKeys, parseSecretsKeys } from '@cloudapi2/tenants'
 import { z } from 'zod'
-
-const SECONDS = { s: 1, m: 60, h: 3_600, d: 86_400 } as const
-
-/** `400d`, `36h`, `90m`, `10s`; in milliseconds. */
-const duration = () =>
-  z
-    .string()
-    .regex(/^[1-9][0-9]{0,5}[smhd]$/, 'expected a number and one of s, m, h, d, such as 400d')
-    .transform((text) => Number(text.slice(0, -1)) * SECONDS[text.slice(-1) as keyof typeof SECONDS] * 1_000)
 
 const secretsKeys = () =>
   z.string().transform((text, context) => {
@@ -29,9 +27,7 @@ const Env = z.object({
   PG_POOL_SIZE: z.coerce.number().int().min(2).max(1_000).default(10),
   ADMIN_TOKEN: z.string().regex(/^[\x21-\x7e]{16,}$/, 'expected 16 or more printable ASCII characters without spaces'),
   SECRETS_KEYS: secretsKeys(),
-  NATS_REPLICAS: z.coerce.number().int().min(1).max(5).default(1),
-  /** How long the log keeps events; not set: for ever. */
-  EVENTS_MAX_AGE: duration().optional(),
+  ...TOPOLOGY_ENVIRONMENT,
   /** How often all companies are compared with what the services were told. */
   COMPARE_INTERVAL_MS: milliseconds().default(60_000),
   /** Time for the store of a broadcast or an event to confirm. */
@@ -50,7 +46,7 @@ export const parseConfig = (env: NodeJS.ProcessEnv) => {
     poolSize: data.PG_POOL_SIZE,
     adminToken: data.ADMIN_TOKEN,
     secretsKeys: data.SECRETS_KEYS,
-    topology: { replicas: data.NATS_REPLICAS, eventsMaxAgeMs: data.EVENTS_MAX_AGE ?? 0 },
+    topology: topologyOf(data),
     compareIntervalMs: data.COMPARE_INTERVAL_MS,
     publishTimeoutMs: data.PUBLISH_TIMEOUT_MS,
   }

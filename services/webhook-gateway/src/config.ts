@@ -1,4 +1,12 @@
-import { COMMON_ENVIRONMENT, flag, milliseconds, port, readEnvironment } from '@cloudapi2/service-kit'
+import {
+  COMMON_ENVIRONMENT,
+  flag,
+  milliseconds,
+  port,
+  readEnvironment,
+  TOPOLOGY_ENVIRONMENT,
+  topologyOf,
+} from '@cloudapi2/service-kit'
 import { parseSecretsKeys } from '@cloudapi2/tenants'
 import { z } from 'zod'
 
@@ -29,7 +37,7 @@ const Environment = z
     /** The app in front of many tenants: one secret, or two separated by a comma during rotation. */
     META_APP_SECRET: z.string().transform(list).default([]),
     META_VERIFY_TOKEN: z.string().optional(),
-    NATS_REPLICAS: z.coerce.number().int().min(1).max(5).default(1),
+    ...TOPOLOGY_ENVIRONMENT,
   })
   .refine((env) => !(env.ALLOW_UNSIGNED_WEBHOOKS && env.NODE_ENV === 'production'), {
     path: ['ALLOW_UNSIGNED_WEBHOOKS'],
@@ -44,7 +52,7 @@ export const parseConfig = (env: NodeJS.ProcessEnv) => {
     port: e.PORT,
     logLevel: e.LOG_LEVEL,
     natsUrl: e.NATS_URL,
-    natsReplicas: e.NATS_REPLICAS,
+    topology: topologyOf(e),
     secretsKeys: e.SECRETS_KEYS,
     maxBodyBytes: e.WEBHOOK_MAX_BYTES,
     publishTimeoutMs: e.PUBLISH_TIMEOUT_MS,

@@ -21,7 +21,7 @@ log.info({ event: 'service.starting', host: config.host, port: config.port, maxB
 if (config.allowUnsigned) log.warn({ event: 'webhook.unsigned_allowed' })
 
 const nats = await connectNats({ url: config.natsUrl, name: SERVICE, log })
-await requireTopology(nats, { replicas: config.natsReplicas, eventsMaxAgeMs: 0 })
+await requireTopology(nats, config.topology)
 if (nats.maxPayloadBytes() < config.maxBodyBytes)
   // An event can be nearly as large as the webhook that brought it.
   log.warn({ event: 'nats.max_payload_small', maxPayloadBytes: nats.maxPayloadBytes(), needed: config.maxBodyBytes })

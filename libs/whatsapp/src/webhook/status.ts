@@ -1,4 +1,5 @@
 import { eventId, type StatusUpdatedData } from '@cloudapi2/contracts'
+import { readCallbackData } from '../callback-data.ts'
 import { asId, asObject, asPhone, asText, asTime, isEmpty, type JsonObject } from '../json-values.ts'
 import { type Change, record, recordUnrecognised } from './change.ts'
 import { type ContactBook, chatWith, contactOf, findContact, type Person } from './contact.ts'
@@ -85,7 +86,11 @@ export const recordStatus = (item: unknown, source: StatusSource, change: Change
   if (errors !== undefined) data.errors = errors
   if (conversation !== undefined) data.conversation = conversation
   if (pricing !== undefined) data.pricing = pricing
-  if (callbackData !== undefined) data.callback_data = callbackData
+  if (callbackData !== undefined) {
+    const { commandId, own } = readCallbackData(callbackData)
+    if (commandId !== undefined) data.command_id = commandId
+    if (own !== undefined) data.callback_data = own
+  }
   if (source.origin !== undefined) data.origin = source.origin
   record(change, 'status.updated', {
     id: eventId(

@@ -9,7 +9,7 @@ const RETRY_AFTER = { 'Retry-After': '2' }
 export const unauthorized = (): Problem =>
   new Problem({
     status: 401,
-    code: 'UNAUTHORIZED',
+    code: 'UNAUTHENTICATED',
     title: 'The admin token is missing or wrong',
     detail: 'Send it as Authorization: Bearer <token>.',
     headers: { 'WWW-Authenticate': 'Bearer realm="tenant-config"' },

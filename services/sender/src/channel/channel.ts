@@ -1,0 +1,67 @@
+import type { OutboundMessage, SendError } from '@cloudapi2/contracts'
+import type { Recipient } from '../recipient/recipient.ts'
+import type { Receipt, Retry } from '../send-command/send-command.ts'
+
+/**
+ * Whose fault a failure is, so that an edge can choose its answer: the command's own, the company's account with the
+ * channel, too much at a time, or the channel itself. Travels in `SendError.fault`.
+ */
+export type Fault = 'request' | 'account' | 'throttled' | 'channel'
+
+/** With whose credentials, from which number. */
+export interface Account {
+  phoneNumberId: string
+  token: string
+}
+
+/** What the log is to say of a message, in words that every channel shares. */
+export interface MessageSummary {
+  kind: string
+  text?: string
+  media?: { id?: string; link?: string; filename?: string }
+  template?: { name: string; language?: string; cover?: string }
+  context?: { message_id: string }
+  reaction?: { message_id: string; emoji?: string }
+}
+
+/** A message ready to be sent: the body is the channel's own, and of no interest to anybody else. */
+export interface PreparedMessage {
+  body: Record<string, unknown>
+  summary: MessageSummary
+}
+
+/** A template's definition as the channel gave it: kept, and handed back to the channel. */
+export type TemplateDefinition = Record<string, unknown>
+
+export type SendResult =
+  | { kind: 'accepted'; receipt: Receipt }
+  | { kind: 'refused'; error: SendError; retry: Retry; retryAfterMs?: number }
+  /** The request may have reached the channel; what became of it is not known. */
+  | { kind: 'unknown'; error: SendError }
+  /** The request certainly did not reach the channel. */
+  | { kind: 'unreachable'; error: SendError }
+
+/** The message cannot be built: the channel would refuse it. The code is ours; the text names fields, never values. */
+export type Preparation = { ok: true; message: PreparedMessage } | { ok: false; error: SendError }
+
+/** A messaging channel, as far as the sender knows one. Its adapter alone knows the channel's wire format. */
+export interface Channel {
+  readonly name: string
+  prepare: (request: {
+    message: OutboundMessage
+    recipient: Recipient
+    /** Comes back with every status of the message. */
+    callbackId: string
+    cover: string | undefined
+    template: TemplateDefinition | undefined
+  }) => Preparation
+  /** Never throws for anything the network or the channel may do. */
+  send: (account: Account, body: Record<string, unknown>) => Promise<SendResult>
+  /** Undefined when the channel knows no such template. @throws when it cannot be asked */
+  fetchTemplate: (request: {
+    businessId: string
+    token: string
+    name: string
+    language: string
+  }) => Promise<TemplateDefinition | undefined>
+}

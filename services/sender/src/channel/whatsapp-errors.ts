@@ -1,0 +1,51 @@
+import type { SendError } from '@cloudapi2/contracts'
+import { errorInfo, type GraphError, isRetryable, type NetworkFault } from '@cloudapi2/whatsapp'
+import type { Retry } from '../send-command/send-command.ts'
+import type { Fault } from './channel.ts'
+
+/** Meta's families of errors that say: this account may not, whatever the message. */
+const ACCOUNT_FAMILIES = new Set(['authorization', 'integrity', 'registration'])
+
+/** Whose fault it is. By the code; Meta's HTTP status says little, throttling is answered with 400. */
+export const faultOf = (error: GraphError): Fault => {
+  const family = errorInfo(error.code)?.family
+  if (family === 'throttling') return 'throttled'
+  if (family !== undefined && ACCOUNT_FAMILIES.has(family)) return 'account'
+  return isRetryable(error) || error.httpStatus >= 500 ? 'channel' : 'request'
+}
+
+export const retryOf = (error: GraphError): Retry => {
+  if (!isRetryable(error)) return 'no'
+  return errorInfo(error.code)?.retry === 'yes' ? 'once' : 'backoff'
+}
+
+/** Meta's refusal in our form: its code, its words, and what to do about it. */
+export const sendErrorOf = (error: GraphError): SendError => {
+  const action = errorInfo(error.code)?.action
+  return {
+    code: error.code,
+    title: error.title,
+    ...(error.details === undefined ? {} : { details: error.details }),
+    ...(action === undefined ? {} : { action }),
+    ...(error.fbtraceId === undefined ? {} : { fbtrace_id: error.fbtraceId }),
+    fault: faultOf(error),
+  }
+}
+
+/** No description of Meta's and a server's fault: something in between answered, and Meta may have the message. */
+export const isFromInBetween = ({ type, httpStatus }: GraphError): boolean => type === 'HTTP' && httpStatus >= 500
+
+export const unknownError = (cause: Pick<NetworkFault, 'code'>): SendError => ({
+  code: 'CHANNEL_ANSWER_LOST',
+  title: 'The channel was asked and no usable answer came',
+  details: cause.code,
+  fault: 'channel',
+})
+
+export const unreachableError = (cause: NetworkFault): SendError => ({
+  code: 'CHANNEL_UNREACHABLE',
+  title: 'The channel could not be reached',
+  details: cause.code,
+  action: 'Send it again later.',
+  fault: 'channel',
+})

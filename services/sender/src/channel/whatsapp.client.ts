@@ -1,0 +1,96 @@
+import { GatewayError } from '@cloudapi2/contracts'
+import {
+  buildMessage,
+  type GraphClient,
+  TemplateDataMismatch,
+  type TemplateLayout,
+  writeCallbackData,
+} from '@cloudapi2/whatsapp'
+import type { Channel, SendResult, TemplateDefinition } from './channel.ts'
+import { isFromInBetween, retryOf, sendErrorOf, unknownError, unreachableError } from './whatsapp-errors.ts'
+import { summaryOfBody } from './whatsapp-summary.ts'
+
+/** The channel's definitions are plain JSON to everybody else; what is handed back here was made here. */
+const layoutOf = (definition: TemplateDefinition) => definition as unknown as TemplateLayout
+const isLayout = (definition: TemplateDefinition): boolean => Array.isArray(definition.bodyParameters)
+
+/** A template's definition could not be asked for: not the message's fault, and no reason not to send it. */
+class TemplateNotFetched extends GatewayError {
+  constructor(reason: string) {
+    super(`the template could not be fetched: ${reason}`, { code: 'TEMPLATE_NOT_FETCHED', retryable: true })
+  }
+}
+
+/** WhatsApp, as the sender sees every channel. */
+export const whatsappChannel = (graph: GraphClient): Channel => ({
+  name: 'whatsapp',
+
+  prepare: ({ message, recipient, callbackId, cover, template }) => {
+    const own = message.type === 'raw' ? message.body.biz_opaque_callback_data : undefined
+    try {
+      const body = buildMessage(message, {
+        to: recipient,
+        callbackData: writeCallbackData(callbackId, typeof own === 'string' ? own : undefined),
+        ...(cover === undefined ? {} : { cover }),
+        ...(template === undefined || !isLayout(template) ? {} : { template: layoutOf(template) }),
+      })
+      return { ok: true, message: { body, summary: summaryOfBody(message, body) } }
+    } catch (error) {
+      if (!(error instanceof TemplateDataMismatch)) throw error
+      return {
+        ok: false,
+        error: {
+          code: error.code,
+          title: 'The data does not fit the template',
+          details: error.message,
+          action: 'Give exactly the parameters of the template.',
+          missing: error.missing,
+          surplus: error.surplus,
+          fault: 'request',
+        },
+      }
+    }
+  },
+
+  send: async ({ phoneNumberId, token }, body): Promise<SendResult> => {
+    const result = await graph.sendMessage({ phoneNumberId, token, body })
+    switch (result.kind) {
+      case 'accepted': {
+        const { wa_id, user_id } = result.contact
+        const contact = {
+          ...(wa_id === undefined ? {} : { phone: wa_id.replace(/\D/g, '') }),
+          ...(user_id === undefined ? {} : { user_id }),
+        }
+        return { kind: 'accepted', receipt: { messageId: result.messageId, contact, response: result.response } }
+      }
+      case 'refused':
+        if (isFromInBetween(result.error))
+          return { kind: 'unknown', error: unknownError({ code: `HTTP_${result.httpStatus}` }) }
+        return {
+          kind: 'refused',
+          error: sendErrorOf(result.error),
+          retry: retryOf(result.error),
+          ...(result.retryAfterMs === undefined ? {} : { retryAfterMs: result.retryAfterMs }),
+        }
+      case 'unknown':
+        return { kind: 'unknown', error: unknownError(result.cause) }
+      case 'unreachable':
+        return { kind: 'unreachable', error: unreachableError(result.cause) }
+    }
+  },
+
+  fetchTemplate: async ({ businessId, token, name, language }) => {
+    const result = await graph.getTemplate({ wabaId: businessId, token, name, language })
+    switch (result.kind) {
+      case 'found':
+        return { ...result.template }
+      case 'missing':
+        return undefined
+      case 'refused':
+        throw new TemplateNotFetched(`refused with ${result.error.code}`)
+      case 'unknown':
+      case 'unreachable':
+        throw new TemplateNotFetched(`${result.kind}: ${result.cause.code}`)
+    }
+  },
+})

@@ -1,0 +1,71 @@
+import {
+  COMMON_ENVIRONMENT,
+  milliseconds,
+  port,
+  readEnvironment,
+  TOPOLOGY_ENVIRONMENT,
+  topologyOf,
+} from '@cloudapi2/service-kit'
+import { parseSecretsKeys, type SecretsKeys } from '@cloudapi2/tenants'
+import { z } from 'zod'
+
+const Env = z.object({
+  ...COMMON_ENVIRONMENT,
+  PORT: port().default(8081),
+  ADMIN_TOKEN: z.string().min(16, 'expected at least 16 characters').optional(),
+  SECRETS_KEYS: z.string().transform((text, context): SecretsKeys => {
+    try {
+      return parseSecretsKeys(text)
+    } catch {
+      // Its own message might quote a part of the key.
+      context.addIssue({
+        code: 'custom',
+        message: 'expected <key id>:<base64 of 32 bytes>, several separated by commas',
+      })
+      return z.NEVER
+    }
+  }),
+  GRAPH_BASE_URL: z
+    .url({ protocol: /^https?$/, error: 'expected a URL of http or https' })
+    .default('https://graph.facebook.com'),
+  GRAPH_VERSION: z
+    .string()
+    .regex(/^v[0-9]{1,3}\.[0-9]{1,2}$/, 'expected a version such as v22.0')
+    .default('v22.0'),
+  GRAPH_TIMEOUT_MS: milliseconds().default(10_000),
+  /** How long an HTTP caller waits for the outcome of its command. */
+  SEND_WAIT_MS: milliseconds().default(10_000),
+  MAX_ATTEMPTS: z.coerce.number().int().min(1).max(20).default(5),
+  /** The first of the delays between attempts, which double. */
+  RETRY_BASE_MS: milliseconds().default(1_000),
+  RETRY_CAP_MS: milliseconds().default(60_000),
+  UNCERTAIN_GRACE_MS: milliseconds().default(60_000),
+  /** Calls to the channel at the same time. */
+  SENDER_CONCURRENCY: z.coerce.number().int().min(1).max(10_000).default(64),
+  /** Commands held at the same time, those that wait for their next attempt included. */
+  SENDER_MAX_IN_HAND: z.coerce.number().int().min(1).max(100_000).default(2_000),
+  PUBLISH_TIMEOUT_MS: milliseconds().default(5_000),
+  ...TOPOLOGY_ENVIRONMENT,
+})
+
+/** Reads the environment once. @throws ConfigError naming every bad variable and none of their values */
+export const parseConfig = (env: NodeJS.ProcessEnv) => {
+  const read = readEnvironment(Env, env)
+  return {
+    port: read.PORT,
+    host: read.HOST,
+    logLevel: read.LOG_LEVEL,
+    natsUrl: read.NATS_URL,
+    topology: topologyOf(read),
+    publishTimeoutMs: read.PUBLISH_TIMEOUT_MS,
+    adminToken: read.ADMIN_TOKEN,
+    secretsKeys: read.SECRETS_KEYS,
+    graph: { baseUrl: read.GRAPH_BASE_URL, version: read.GRAPH_VERSION, timeoutMs: read.GRAPH_TIMEOUT_MS },
+    sendWaitMs: read.SEND_WAIT_MS,
+    retries: { maxAttempts: read.MAX_ATTEMPTS, baseMs: read.RETRY_BASE_MS, capMs: read.RETRY_CAP_MS },
+    uncertainGraceMs: read.UNCERTAIN_GRACE_MS,
+    concurrency: read.SENDER_CONCURRENCY,
+    maxInHand: read.SENDER_MAX_IN_HAND,
+  }
+}
+export type Config = ReturnType<typeof parseConfig>

@@ -1,0 +1,21 @@
+import type { SendOutcome } from '@cloudapi2/contracts'
+import { refusals } from './refusals.ts'
+import type { SendState } from './send-command.ts'
+
+/** What a caller is told of a command. `isParked`: it is over although nobody knows how. */
+export const outcomeOf = (commandId: string, state: SendState, isParked: boolean): SendOutcome => {
+  switch (state.status) {
+    case 'accepted':
+      return { status: 'accepted', command_id: commandId, message_id: state.receipt.messageId }
+    case 'failed':
+      return { status: 'failed', command_id: commandId, error: state.error }
+    case 'uncertain':
+      return isParked
+        ? { status: 'failed', command_id: commandId, error: refusals.uncertain }
+        : { status: 'queued', command_id: commandId }
+    case 'none':
+    case 'attempting':
+    case 'refused':
+      return { status: 'queued', command_id: commandId }
+  }
+}

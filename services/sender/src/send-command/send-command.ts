@@ -1,0 +1,226 @@
+import type { SendError } from '@cloudapi2/contracts'
+
+/**
+ * The life of one command, from the first time it is taken in hand to its end. The state is what the ledger keeps; it
+ * holds what the next decision asks and what must be told again after a crash. Times are RFC 3339, UTC.
+ */
+export type SendState =
+  /** Known by name at most: nobody has worked on it. */
+  | { status: 'none' }
+  /** The intent is stored; whether the channel was called, only the one who wrote it knows. */
+  | { status: 'attempting'; attempts: number; at: string }
+  /** Refused, and worth another attempt from `retryAt` on. */
+  | { status: 'refused'; attempts: number; at: string; retryAt: string; error: SendError }
+  /** The channel may or may not have it. */
+  | { status: 'uncertain'; attempts: number; at: string; error: SendError }
+  | { status: 'accepted'; attempts: number; at: string; receipt: Receipt }
+  /** `exhausted`: it was worth another attempt, but there were enough. */
+  | { status: 'failed'; attempts: number; at: string; error: SendError; exhausted: boolean }
+
+/** What the channel said when it accepted a message. */
+export interface Receipt {
+  messageId: string
+  /** Who the channel says the recipient is. */
+  contact?: { phone?: string; user_id?: string }
+  /** The channel's own answer; absent when a status proved the acceptance. */
+  response?: unknown
+}
+
+/** What can happen to a command. */
+export type SendEvent =
+  | { type: 'send.requested'; at: string }
+  | { type: 'send.attempted'; at: string; attempt: number }
+  | { type: 'send.refused'; at: string; attempt: number; error: SendError; retryAt: string }
+  | { type: 'send.uncertain'; at: string; attempt: number; error: SendError }
+  | { type: 'send.accepted'; at: string; receipt: Receipt }
+  | { type: 'send.failed'; at: string; attempts: number; error: SendError; exhausted: boolean }
+
+/** How the channel wants a refusal to be treated: never again, once more at once, or again after a while. */
+export type Retry = 'no' | 'once' | 'backoff'
+
+export type SendDecision =
+  /** About to call the channel. */
+  | { type: 'Attempt'; at: string; policy: Policy }
+  /** Cannot be sent as it is; the channel was not asked. */
+  | { type: 'Reject'; at: string; error: SendError }
+  | { type: 'RecordAccepted'; at: string; receipt: Receipt }
+  | {
+      type: 'RecordRefused'
+      at: string
+      attempt: number
+      error: SendError
+      retry: Retry
+      delayMs: number
+      policy: Policy
+    }
+  | { type: 'RecordUnknown'; at: string; attempt: number; error: SendError }
+
+export interface Policy {
+  maxAttempts: number
+  /** After this, an attempt whose outcome nobody has recorded will have no outcome. */
+  attemptTimeoutMs: number
+  onUncertain: 'resend' | 'park'
+  /** How long a status may take to settle an unknown outcome. */
+  uncertainGraceMs: number
+  /** No attempt is begun from then on. */
+  expiresAt?: string | undefined
+}
+
+export const initial: SendState = { status: 'none' }
+
+export const EXPIRED: SendError = {
+  code: 'EXPIRED',
+  title: 'The command expired before it could be sent',
+  action: 'Send it again with a later expires_at, or none.',
+  fault: 'request',
+}
+
+/** An intent without an outcome: whoever had it in hand is gone. */
+export const INTERRUPTED: SendError = {
+  code: 'SEND_INTERRUPTED',
+  title: 'The sender stopped between the call and its outcome',
+}
+
+export const decide = (decision: SendDecision, state: SendState): SendEvent[] => {
+  const { at } = decision
+  const requested: SendEvent[] = state.status === 'none' ? [{ type: 'send.requested', at }] : []
+  switch (decision.type) {
+    case 'Attempt': {
+      const { policy } = decision
+      if (state.status === 'attempting')
+        return Date.parse(at) < attemptEndsAt(state.at, policy)
+          ? [] // it may still be under way
+          : [{ type: 'send.uncertain', at, attempt: state.attempts, error: INTERRUPTED }]
+      if (!mayAttempt(state, Date.parse(at), policy)) return []
+      const attempts = attemptsOf(state)
+      if (isExpired(Date.parse(at), policy))
+        return [...requested, { type: 'send.failed', at, attempts, error: EXPIRED, exhausted: false }]
+      return [...requested, { type: 'send.attempted', at, attempt: attempts + 1 }]
+    }
+    case 'Reject':
+      // Not from `uncertain` and `attempting`: what may be on its way has not failed.
+      return state.status === 'none' || state.status === 'refused'
+        ? [
+            ...requested,
+            { type: 'send.failed', at, attempts: attemptsOf(state), error: decision.error, exhausted: false },
+          ]
+        : []
+    case 'RecordAccepted':
+      // A proof of acceptance counts whenever it comes: a status may tell of an attempt that we had given up.
+      return state.status === 'none' || state.status === 'accepted'
+        ? []
+        : [{ type: 'send.accepted', at, receipt: decision.receipt }]
+    case 'RecordRefused': {
+      if (!isUnderWay(state, decision.attempt)) return [] // a late answer to a question already settled
+      const { error, retry, delayMs, policy, attempt: attempts } = decision
+      const again = retry === 'backoff' || (retry === 'once' && attempts === 1)
+      if (again && attempts < policy.maxAttempts)
+        return [{ type: 'send.refused', at, attempt: attempts, error, retryAt: plus(at, delayMs) }]
+      return [{ type: 'send.failed', at, attempts, error, exhausted: again }]
+    }
+    case 'RecordUnknown':
+      return isUnderWay(state, decision.attempt)
+        ? [{ type: 'send.uncertain', at, attempt: decision.attempt, error: decision.error }]
+        : []
+  }
+}
+
+export const evolve = (state: SendState, event: SendEvent): SendState => {
+  const { at } = event
+  switch (event.type) {
+    case 'send.requested':
+      return state
+    case 'send.attempted':
+      return { status: 'attempting', attempts: event.attempt, at }
+    case 'send.refused':
+      return { status: 'refused', attempts: event.attempt, at, retryAt: event.retryAt, error: event.error }
+    case 'send.uncertain':
+      return { status: 'uncertain', attempts: event.attempt, at, error: event.error }
+    case 'send.accepted':
+      return { status: 'accepted', attempts: attemptsOf(state), at, receipt: event.receipt }
+    case 'send.failed':
+      return { status: 'failed', attempts: event.attempts, at, error: event.error, exhausted: event.exhausted }
+  }
+}
+
+/** What whoever has a command in hand does next. Times are milliseconds since 1970. */
+export type NextStep =
+  | { step: 'attempt' }
+  | { step: 'wait'; until: number }
+  /** It has ended; `parked`: without our ever knowing how. */
+  | { step: 'end'; as: 'accepted' | 'failed' | 'exhausted' | 'parked' }
+
+export const nextStep = (state: SendState, now: number, policy: Policy): NextStep => {
+  switch (state.status) {
+    case 'accepted':
+      return { step: 'end', as: 'accepted' }
+    case 'failed':
+      return { step: 'end', as: state.exhausted ? 'exhausted' : 'failed' }
+    case 'attempting': {
+      const until = attemptEndsAt(state.at, policy)
+      return now < until ? { step: 'wait', until } : { step: 'attempt' }
+    }
+    case 'uncertain': {
+      if (!isResent(state.attempts, policy)) return { step: 'end', as: 'parked' }
+      const until = Date.parse(state.at) + policy.uncertainGraceMs
+      if (now < until) return { step: 'wait', until }
+      // What may have been sent already has not failed by expiring.
+      return isExpired(now, policy) ? { step: 'end', as: 'parked' } : { step: 'attempt' }
+    }
+    case 'refused': {
+      const until = Date.parse(state.retryAt)
+      return now < until ? { step: 'wait', until } : { step: 'attempt' }
+    }
+    case 'none':
+      return { step: 'attempt' }
+  }
+}
+
+/**
+ * The facts that a state proves: told again by whoever takes a command over, as its predecessor may have written the
+ * state and died before telling. Their ids are those of the first time.
+ */
+export const factsOf = (state: SendState): SendEvent[] => {
+  switch (state.status) {
+    case 'none':
+      return []
+    case 'attempting': {
+      const { at, attempts } = state
+      const attempted: SendEvent = { type: 'send.attempted', at, attempt: attempts }
+      return attempts === 1 ? [{ type: 'send.requested', at }, attempted] : [attempted]
+    }
+    case 'refused': {
+      const { at, attempts, error, retryAt } = state
+      return [{ type: 'send.refused', at, attempt: attempts, error, retryAt }]
+    }
+    case 'uncertain':
+      return [{ type: 'send.uncertain', at: state.at, attempt: state.attempts, error: state.error }]
+    case 'accepted':
+      return [{ type: 'send.accepted', at: state.at, receipt: state.receipt }]
+    case 'failed': {
+      const { at, attempts, error, exhausted } = state
+      const failed: SendEvent = { type: 'send.failed', at, attempts, error, exhausted }
+      return attempts === 0 ? [{ type: 'send.requested', at }, failed] : [failed]
+    }
+  }
+}
+
+export const attemptsOf = (state: SendState): number => (state.status === 'none' ? 0 : state.attempts)
+
+/** An answer to an earlier attempt says nothing about the one that is under way now. */
+const isUnderWay = (state: SendState, attempt: number): boolean =>
+  state.status === 'attempting' && state.attempts === attempt
+
+const mayAttempt = (state: SendState, now: number, policy: Policy): boolean =>
+  nextStep(state, now, policy).step === 'attempt'
+
+const isExpired = (now: number, { expiresAt }: Policy): boolean =>
+  expiresAt !== undefined && Date.parse(expiresAt) <= now
+
+const isResent = (attempts: number, { onUncertain, maxAttempts }: Policy): boolean =>
+  onUncertain === 'resend' && attempts < maxAttempts
+
+const attemptEndsAt = (startedAt: string, { attemptTimeoutMs }: Policy): number =>
+  Date.parse(startedAt) + attemptTimeoutMs
+
+const plus = (at: string, ms: number): string => new Date(Date.parse(at) + ms).toISOString()

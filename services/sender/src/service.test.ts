@@ -1,0 +1,984 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import type { AddressInfo } from 'node:net'
+import {
+  decodeEvent,
+  type GatewayEvent,
+  REPLY_TO_HEADER,
+  type SendCommandInput,
+  type SendError,
+  type SendOutcome,
+  subjects,
+} from '@cloudapi2/contracts'
+import { startNats } from '@cloudapi2/embedded'
+import { buildSimulator } from '@cloudapi2/graph-simulator'
+import {
+  applyTopology,
+  BUCKETS,
+  type Consumer,
+  connectNats,
+  consumeEach,
+  createPublisher,
+  DEADLETTERS,
+  EVENTS,
+  type Nats,
+  openKv,
+  type Publisher,
+  permissions,
+} from '@cloudapi2/nats'
+import { createLog, createMetrics, createReadiness } from '@cloudapi2/service-kit'
+import { createTenantDirectory, hashApiKey, newApiKey, parseSecretsKeys } from '@cloudapi2/tenants'
+import { createGraphClient } from '@cloudapi2/whatsapp'
+import type { FastifyInstance } from 'fastify'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { whatsappChannel } from './channel/whatsapp.client.ts'
+import { ledgerKey } from './send-command/command-name.ts'
+import { type Service, startService } from './service.app.ts'
+
+const ADMIN_TOKEN = 'admin-token-of-the-test'
+const TOKEN = 'EAAtokenOfTheTestThatMustNotBeSeen'
+const COVER = 'https://media.example.com/cover.png'
+const GRAPH_TIMEOUT_MS = 1_500
+const silent = { info: () => {}, warn: () => {}, error: () => {} }
+
+/** One company as the tests need it: its settings, its key, and what the channel knows of it. */
+interface Company {
+  id: string
+  number: string
+  key: string
+  keyThatReads: string
+}
+let companies = 0
+const newCompany = (): Company => {
+  const n = ++companies
+  return {
+    id: randomUUID(),
+    number: `67437238575${String(n).padStart(4, '0')}`,
+    key: newApiKey().key,
+    keyThatReads: newApiKey().key,
+  }
+}
+
+const TEMPLATES = [
+  {
+    name: 'agendar_llamada_inicial',
+    language: 'es_ES',
+    parameter_format: 'NAMED' as const,
+    components: [
+      { type: 'HEADER', format: 'IMAGE' },
+      { type: 'BODY', text: 'Hola {{first_name}}, tu expediente es {{deal_id}}' },
+    ],
+  },
+  {
+    name: 'order_ready',
+    language: 'en_US',
+    parameter_format: 'POSITIONAL' as const,
+    components: [{ type: 'BODY', text: 'Hello {{1}}, order {{2}} is ready' }],
+  },
+]
+
+let natsServer: Awaited<ReturnType<typeof startNats>>
+let simulator: FastifyInstance
+let graphUrl: string
+let operator: Nats
+let operatorPublisher: Publisher
+let collectors: Consumer[]
+const events: GatewayEvent[] = []
+const deadLetters: { subject: string; code: string | undefined; attempts: string | undefined; body: string }[] = []
+const logged: string[] = []
+let sender: Running
+
+interface Running {
+  service: Service
+  url: string
+  stop: () => Promise<void>
+}
+
+const natsUrl = (user: string) => `nats://${user}:p@127.0.0.1:${natsServer.port}`
+
+const startSender = async (
+  change: {
+    concurrency?: number
+    graphTimeoutMs?: number
+    baseMs?: number
+    capMs?: number
+    sendWaitMs?: number
+    maxAttempts?: number
+  } = {},
+): Promise<Running> => {
+  const log = createLog({ service: 'sender', level: 'debug' }, { write: (line) => void logged.push(line) })
+  const nats = await connectNats({ url: natsUrl('sender'), name: 'sender', log })
+  const publisher = createPublisher(nats, { timeoutMs: 1_000 })
+  const tenants = await createTenantDirectory({
+    source: await openKv(nats, BUCKETS.tenants, log),
+    keys: parseSecretsKeys(`k1:${randomBytes(32).toString('base64')}`),
+    log,
+  })
+  const graphConfig = { baseUrl: graphUrl, version: 'v22.0', timeoutMs: change.graphTimeoutMs ?? GRAPH_TIMEOUT_MS }
+  const graph = createGraphClient(graphConfig)
+  const service = startService({
+    config: {
+      adminToken: ADMIN_TOKEN,
+      concurrency: change.concurrency ?? 16,
+      graph: graphConfig,
+      maxInHand: 1_000,
+      retries: { maxAttempts: change.maxAttempts ?? 3, baseMs: change.baseMs ?? 10, capMs: change.capMs ?? 100 },
+      sendWaitMs: change.sendWaitMs ?? 5_000,
+      uncertainGraceMs: 300,
+    },
+    log,
+    metrics: createMetrics('sender'),
+    readiness: createReadiness(),
+    nats,
+    publisher,
+    tenants,
+    ledgerBucket: await openKv(nats, BUCKETS.sendLedger, log),
+    templatesBucket: await openKv(nats, BUCKETS.templates, log),
+    channel: whatsappChannel(graph),
+  })
+  await service.app.listen({ host: '127.0.0.1', port: 0 })
+  const url = `http://127.0.0.1:${(service.app.server.address() as AddressInfo).port}`
+  await vi.waitFor(async () => expect((await fetch(`${url}/readyz`)).status).toBe(200), { timeout: 10_000 })
+  return {
+    service,
+    url,
+    stop: async () => {
+      await service.stop()
+      await graph.close()
+      tenants.stop()
+      publisher.close()
+      await nats.close()
+    },
+  }
+}
+
+const collect = (stream: string, durable: string, filter: string, take: Parameters<typeof consumeEach>[0]['handler']) =>
+  consumeEach({
+    nats: operator,
+    log: silent,
+    publisher: operatorPublisher,
+    service: 'test',
+    stream,
+    durable,
+    filterSubjects: [filter],
+    concurrency: 1,
+    handler: take,
+  })
+
+beforeAll(async () => {
+  natsServer = await startNats({
+    users: [
+      { user: 'operator', password: 'p' },
+      {
+        user: 'sender',
+        password: 'p',
+        permissions: {
+          publish: { allow: permissions.sender.publish },
+          subscribe: { allow: permissions.sender.subscribe },
+        },
+      },
+    ],
+  })
+  operator = await connectNats({ url: natsUrl('operator'), name: 'operator', log: silent })
+  operatorPublisher = createPublisher(operator, { timeoutMs: 2_000 })
+  await applyTopology(operator, { replicas: 1, eventsMaxAgeMs: 0 })
+  collectors = await Promise.all([
+    collect(EVENTS, 'test-events', subjects.allEvents, async ({ data }) => {
+      const event = decodeEvent(data)
+      if (!events.some(({ id }) => id === event.id)) events.push(event)
+      return { kind: 'ack' }
+    }),
+    collect(DEADLETTERS, 'test-dead', 'dlq.>', async ({ subject, data, header }) => {
+      deadLetters.push({
+        subject,
+        code: header('Code'),
+        attempts: header('Attempts'),
+        body: Buffer.from(data).toString(),
+      })
+      return { kind: 'ack' }
+    }),
+  ])
+  simulator = buildSimulator({ seed: 1 })
+  graphUrl = await simulator.listen({ host: '127.0.0.1', port: 0 })
+  sender = await startSender()
+})
+afterAll(async () => {
+  await sender?.stop()
+  await Promise.all((collectors ?? []).map((collector) => collector.stop()))
+  await simulator?.close()
+  await operator?.close()
+  await natsServer?.stop()
+})
+
+const control = async (method: 'PUT' | 'POST' | 'GET' | 'DELETE', path: string, body?: unknown) => {
+  const answer = await fetch(`${graphUrl}/simulate/${path}`, {
+    method,
+    ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+  })
+  expect(answer.status, path).toBeLessThan(300)
+  return answer.json() as Promise<unknown>
+}
+interface Call {
+  outcome: string
+  to: string
+  callback_data: string | null
+  message_id: string | null
+}
+const callsOf = async (commandId: string): Promise<Call[]> => {
+  const found = (await control('GET', `calls?callback_data=${encodeURIComponent(commandId)}`)) as
+    | { calls?: Call[] }
+    | Call[]
+  return (Array.isArray(found) ? found : (found.calls ?? [])).filter(({ callback_data }) => callback_data === commandId)
+}
+
+/** Registers a company here and at the channel, and waits until the sender knows it. */
+const configure = async (company: Company, properties: Record<string, unknown> = {}): Promise<Company> => {
+  await control('PUT', 'tenants', {
+    company_id: company.id,
+    waba_id: `8197${company.number}`,
+    phone_numbers: [{ id: company.number, display_phone_number: '34911234567' }],
+    access_token: `${TOKEN}${company.number}`,
+    app_secret: 'secret',
+    verify_token: 'verify',
+    // Nobody listens: its webhooks are not what is tested here.
+    webhook_url: 'http://127.0.0.1:9/webhook',
+    templates: TEMPLATES,
+  })
+  const bucket = await openKv(operator, BUCKETS.tenants, silent)
+  await bucket.put(
+    company.id,
+    JSON.stringify({
+      company_id: company.id,
+      name: 'Solvify',
+      custom_properties: {
+        WHATSAPP_ACCESS_TOKEN: `${TOKEN}${company.number}`,
+        WHATSAPP_PHONE_NUMBER_ID: company.number,
+        WHATSAPP_BUSINESS_ID: `8197${company.number}`,
+        WHATSAPP_PHONE_NUMBERS: [{ id: company.number, display_phone_number: '+34 911 23 45 67' }],
+        WHATSAPP_COVER: COVER,
+        RESPONSIBLE_EMAIL: 'sales@example.com',
+        CHAT_URL: 'https://crm.example.com/chat/{chat_id}',
+        RATE_LIMIT_MAX_CALLS: 1_000,
+        ...properties,
+      },
+      api_keys: [
+        { id: 'k-send', name: 'billing', scopes: ['send'], hash: hashApiKey(company.key) },
+        { id: 'k-read', name: 'crm', scopes: ['read'], hash: hashApiKey(company.keyThatReads) },
+      ],
+      updated_at: new Date().toISOString(),
+    }),
+  )
+  await vi.waitFor(async () => {
+    const answer = await fetch(`${sender.url}/commands/none`, { headers: { authorization: `Bearer ${company.key}` } })
+    expect(answer.status).toBe(404)
+  })
+  return company
+}
+
+interface Answer {
+  status: number
+  headers: Headers
+  // biome-ignore lint/suspicious/noExplicitAny: an answer is whatever came
+  body: any
+}
+const post = async (
+  path: string,
+  token: string | undefined,
+  body: unknown,
+  headers: Record<string, string> = {},
+  url = sender.url,
+): Promise<Answer> => {
+  const answer = await fetch(`${url}${path}`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...headers,
+    },
+    body: typeof body === 'string' ? body : JSON.stringify(body),
+  })
+  return { status: answer.status, headers: answer.headers, body: await answer.json() }
+}
+const get = async (path: string, token: string): Promise<Answer> => {
+  const answer = await fetch(`${sender.url}${path}`, { headers: { authorization: `Bearer ${token}` } })
+  return { status: answer.status, headers: answer.headers, body: await answer.json() }
+}
+
+const text = (phone = '608684495', more: Record<string, unknown> = {}) => ({
+  phone,
+  text: 'Confidential words',
+  ...more,
+})
+
+/** Publishes a command as any other service would; resolves with the answer on its reply subject. */
+const command = async (
+  companyId: string | undefined,
+  body: (Partial<SendCommandInput> & Record<string, unknown>) | string,
+  subject = subjects.sendCommand(companyId ?? '_', 'whatsapp'),
+): Promise<SendOutcome & { error?: SendError }> => {
+  const replyTo = operator.newInbox()
+  const answer = new Promise<SendOutcome>((resolve) => {
+    const stop = operator.subscribe(replyTo, ({ data }) => {
+      stop()
+      resolve(JSON.parse(Buffer.from(data).toString()))
+    })
+  })
+  await operatorPublisher.publish({
+    subject,
+    msgId: randomUUID(),
+    data: typeof body === 'string' ? body : JSON.stringify(body),
+    headers: { [REPLY_TO_HEADER]: replyTo },
+  })
+  return answer
+}
+const textCommand = (more: Partial<SendCommandInput> = {}): SendCommandInput => ({
+  id: randomUUID(),
+  channel: 'whatsapp',
+  to: '608684495',
+  message: { type: 'text', text: 'Confidential words' },
+  ...more,
+})
+
+const eventsOf = (commandId: string, type?: string): GatewayEvent[] =>
+  events.filter(
+    (event) =>
+      (event.data as { command_id?: string }).command_id === commandId && (type === undefined || event.type === type),
+  )
+const untilEvents = (commandId: string, ...types: string[]) =>
+  vi.waitFor(
+    () =>
+      expect(
+        eventsOf(commandId)
+          .map(({ type }) => type)
+          .sort(),
+      ).toEqual([...types].sort()),
+    {
+      timeout: 5_000,
+    },
+  )
+
+describe('sending over HTTP', () => {
+  test('a template goes out with the cover of its company, and the log tells all of it', async () => {
+    const company = await configure(newCompany())
+    const answer = await post('/send_template_direct', company.key, {
+      phone: '608684495',
+      template_name: 'agendar_llamada_inicial',
+      template_data: { first_name: 'Paco', deal_id: 'b5078967' },
+      company_id: company.id,
+      phone_number_id: company.number,
+      language: 'es_ES',
+    })
+    expect(answer.body).toEqual({
+      status: 'accepted',
+      command_id: expect.any(String),
+      message_id: expect.stringMatching(/^wamid\./),
+    })
+    expect(answer.status).toBe(200)
+    const id = answer.body.command_id
+
+    await untilEvents(id, 'send.requested', 'send.attempted', 'message.created')
+    const [created] = eventsOf(id, 'message.created')
+    expect(created).toMatchObject({
+      companyid: company.id,
+      channel: 'whatsapp',
+      source: '/sender',
+      subject: answer.body.message_id,
+      data: {
+        message_id: answer.body.message_id,
+        direction: 'outbound',
+        status: 'accepted',
+        kind: 'template',
+        phone_number_id: company.number,
+        chat_id: '34608684495',
+        sender_phone: '34911234567',
+        contact: { phone: '34608684495' },
+        template: { name: 'agendar_llamada_inicial', language: 'es_ES', cover: COVER },
+        responsible_email: 'sales@example.com',
+        chat_url: 'https://crm.example.com/chat/34608684495',
+        raw: {
+          request: {
+            to: '+34608684495',
+            biz_opaque_callback_data: id,
+            template: {
+              components: [
+                { type: 'header', parameters: [{ type: 'image', image: { link: COVER } }] },
+                {
+                  type: 'body',
+                  parameters: [
+                    { type: 'text', text: 'Paco', parameter_name: 'first_name' },
+                    { type: 'text', text: 'b5078967', parameter_name: 'deal_id' },
+                  ],
+                },
+              ],
+            },
+          },
+          response: { messages: [{ id: answer.body.message_id }] },
+        },
+      },
+    })
+    expect(JSON.stringify(events)).not.toContain(TOKEN)
+    expect((await callsOf(id)).map(({ outcome }) => outcome)).toEqual(['accepted'])
+
+    const standing = await get(`/commands/${id}`, company.key)
+    expect(standing.body).toMatchObject({ ...answer.body, company_id: company.id, attempts: 1 })
+    expect((await get(`/commands/${id}`, ADMIN_TOKEN)).body).toEqual(standing.body)
+    expect((await get(`/commands/${id}?company_id=${company.id}`, ADMIN_TOKEN)).body).toEqual(standing.body)
+
+    const line = logged
+      .map((one) => JSON.parse(one))
+      .find((one) => one.event === 'send.concluded' && one.command_id === id)
+    expect(line).toMatchObject({
+      company_id: company.id,
+      phone_number_id: company.number,
+      template: 'agendar_llamada_inicial',
+      cover: COVER,
+      message_id: answer.body.message_id,
+      outcome: 'accepted',
+      duration_ms: expect.any(Number),
+    })
+  })
+
+  test('text and media go out; metadata of the request is stronger than the company’s', async () => {
+    const company = await configure(newCompany())
+    const assigned_to_id = randomUUID()
+    const sent = await post(
+      '/send_text_direct',
+      company.key,
+      text('+34 608 68 44 95', {
+        preview_url: true,
+        metadata: { responsible_email: 'me@example.com', assigned_to_id, chat_url: 'https://crm.example.com/x' },
+      }),
+    )
+    expect(sent.status).toBe(200)
+    await vi.waitFor(() => expect(eventsOf(sent.body.command_id, 'message.created')).toHaveLength(1))
+    expect(eventsOf(sent.body.command_id, 'message.created')[0]?.data).toMatchObject({
+      kind: 'text',
+      text: 'Confidential words',
+      responsible_email: 'me@example.com',
+      assigned_to_id,
+      chat_url: 'https://crm.example.com/x',
+    })
+    const link = 'https://media.example.com/rye.jpg'
+    const media = await post('/send_media_direct', company.key, {
+      phone: 608684495,
+      kind: 'image',
+      link,
+      caption: 'Rye',
+    })
+    expect(media.status).toBe(200)
+    await vi.waitFor(() => expect(eventsOf(media.body.command_id, 'message.created')).toHaveLength(1))
+    expect(eventsOf(media.body.command_id, 'message.created')[0]?.data).toMatchObject({
+      kind: 'image',
+      text: 'Rye',
+      media: { link },
+    })
+  })
+
+  test('a refusal that is final is told at once, in the channel’s code and with what to do', async () => {
+    const company = await configure(newCompany())
+    const answer = await post('/send_text_direct', company.key, text('34600000002'))
+    expect(answer.status).toBe(422)
+    expect(answer.headers.get('content-type')).toContain('application/problem+json')
+    expect(answer.body).toMatchObject({
+      code: 131047,
+      title: 'Re-engagement message',
+      action: expect.stringContaining('template'),
+      command_id: expect.any(String),
+    })
+    await untilEvents(answer.body.command_id, 'send.requested', 'send.attempted', 'send.failed')
+    expect(await callsOf(answer.body.command_id)).toHaveLength(1)
+    expect(deadLetters.filter(({ body }) => body.includes(answer.body.command_id))).toEqual([])
+  })
+
+  test.each([
+    ['34600000003', 2],
+    ['34600000005', 1],
+  ])('a refusal worth repeating is repeated until it is accepted: %s', async (phone, refusals) => {
+    const company = await configure(newCompany())
+    const answer = await post('/send_text_direct', company.key, text(phone))
+    expect(answer.status).toBe(200)
+    await vi.waitFor(() => {
+      expect(eventsOf(answer.body.command_id, 'send.refused')).toHaveLength(refusals)
+      expect(eventsOf(answer.body.command_id, 'send.attempted')).toHaveLength(refusals + 1)
+    })
+  })
+
+  test('a company whose token the channel does not accept is told so, without another attempt', async () => {
+    const company = await configure(newCompany(), { WHATSAPP_ACCESS_TOKEN: 'EAAwrong' })
+    const answer = await post('/send_text_direct', company.key, text())
+    expect([answer.status, answer.body.code]).toEqual([502, 190])
+    await untilEvents(answer.body.command_id, 'send.requested', 'send.attempted', 'send.failed')
+  })
+
+  test.each([
+    ['a phone that cannot exist', '/send_text_direct', text('123'), 'INVALID_PHONE'],
+    [
+      'data that the template lacks',
+      '/send_template_direct',
+      { phone: '608684495', template_name: 'order_ready', template_data: { '1': 'Nora' }, language: 'en_US' },
+      'TEMPLATE_DATA_MISMATCH',
+    ],
+    ['an expired command', '/send_text_direct', text('608684495', { expires_at: '2020-01-01T00:00:00Z' }), 'EXPIRED'],
+  ])('%s is refused before the channel is asked, and stands in the log', async (_, route, body, code) => {
+    const company = await configure(newCompany())
+    const answer = await post(route, company.key, body)
+    expect([answer.status, answer.body.code]).toEqual([422, code])
+    await untilEvents(answer.body.command_id, 'send.requested', 'send.failed')
+    expect(await callsOf(answer.body.command_id)).toEqual([])
+    expect(JSON.stringify(answer.body)).not.toContain('123"')
+  })
+
+  test('missing and surplus data of a template are named', async () => {
+    const company = await configure(newCompany())
+    const { body } = await post('/send_template_direct', company.key, {
+      phone: '608684495',
+      template_name: 'agendar_llamada_inicial',
+      template_data: { first_name: 'Paco', surname: 'Martinez' },
+      language: 'es_ES',
+    })
+    expect(body.detail).toContain('deal_id')
+    expect(body.detail).toContain('surname')
+    expect(body.detail).not.toContain('Martinez')
+  })
+
+  test('a person without a number is addressed by its user id', async () => {
+    const company = await configure(newCompany())
+    const answer = await post('/send_text_direct', company.key, text('US.7492016538847201'))
+    expect(answer.status).toBe(200)
+    await vi.waitFor(() => expect(eventsOf(answer.body.command_id, 'message.created')).toHaveLength(1))
+    expect(eventsOf(answer.body.command_id, 'message.created')[0]?.data).toMatchObject({
+      chat_id: 'US.7492016538847201',
+      raw: { request: { recipient: 'US.7492016538847201' } },
+    })
+  })
+
+  test('whoever does not want to wait is told where to look', async () => {
+    const company = await configure(newCompany())
+    const answer = await post('/send_text_direct', company.key, text(), { prefer: 'respond-async' })
+    expect([answer.status, answer.body.status]).toEqual([202, 'queued'])
+    await vi.waitFor(async () =>
+      expect((await get(answer.headers.get('location') as string, company.key)).body.status).toBe('accepted'),
+    )
+  })
+})
+
+describe('who may send', () => {
+  test('nobody without a key, or with one that nobody has', async () => {
+    for (const token of [undefined, 'ck_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', `${ADMIN_TOKEN}x`]) {
+      const answer = await post('/send_text_direct', token, text())
+      expect([answer.status, answer.body.code]).toEqual([401, 'UNAUTHENTICATED'])
+      expect(answer.headers.get('www-authenticate')).toBe('Bearer')
+    }
+  })
+  test('not with a key that only reads', async () => {
+    const company = await configure(newCompany())
+    const answer = await post('/send_text_direct', company.keyThatReads, text())
+    expect([answer.status, answer.body.code]).toEqual([403, 'SCOPE_MISSING'])
+  })
+  test('not for another company, nor from its number, nor may its commands be seen', async () => {
+    const [mine, other] = [await configure(newCompany()), await configure(newCompany())]
+    const forOther = await post('/send_text_direct', mine.key, text('608684495', { company_id: other.id }))
+    expect([forOther.status, forOther.body.code]).toEqual([403, 'COMPANY_OF_ANOTHER_KEY'])
+    const fromOther = await post('/send_text_direct', mine.key, text('608684495', { phone_number_id: other.number }))
+    expect([fromOther.status, fromOther.body.code]).toEqual([403, 'PHONE_NUMBER_OF_ANOTHER_COMPANY'])
+    const sent = await post('/send_text_direct', other.key, text())
+    expect((await get(`/commands/${sent.body.command_id}`, mine.key)).status).toBe(404)
+  })
+  test('the operator, for every company; found by its number where it is not named', async () => {
+    const company = await configure(newCompany())
+    const named = await post('/send_text_direct', ADMIN_TOKEN, text('608684495', { company_id: company.id }))
+    expect(named.status).toBe(200)
+    const byNumber = await post(
+      '/send_text_direct',
+      ADMIN_TOKEN,
+      text('608684495', { phone_number_id: company.number }),
+    )
+    expect(byNumber.status).toBe(200)
+    await vi.waitFor(() => expect(eventsOf(byNumber.body.command_id)[0]?.companyid).toBe(company.id))
+    const unknown = await post('/send_text_direct', ADMIN_TOKEN, text('608684495', { company_id: randomUUID() }))
+    expect([unknown.status, unknown.body.code]).toEqual([404, 'UNKNOWN_COMPANY'])
+  })
+  test('by the recipient’s latest conversation where nothing else tells', async () => {
+    const company = await configure(newCompany())
+    const stop = operator.respond(subjects.latestConversation, 'projector', async ({ data, respond }) => {
+      const { phone } = JSON.parse(Buffer.from(data).toString())
+      respond(
+        phone === '34608684495' ? JSON.stringify({ company_id: company.id, phone_number_id: company.number }) : '{}',
+      )
+    })
+    try {
+      const known = await post('/send_text_direct', ADMIN_TOKEN, text())
+      expect(known.status).toBe(200)
+      await vi.waitFor(() => expect(eventsOf(known.body.command_id)[0]?.companyid).toBe(company.id))
+      const unknown = await post('/send_text_direct', ADMIN_TOKEN, text('600111222'))
+      expect([unknown.status, unknown.body.code]).toEqual([422, 'SENDER_NOT_FOUND'])
+      expect(await command(undefined, textCommand())).toMatchObject({ status: 'accepted' })
+    } finally {
+      stop()
+    }
+  })
+  test('when nobody answers about conversations, it is tried later, and HTTP says so', async () => {
+    const answer = await post('/send_text_direct', ADMIN_TOKEN, text())
+    expect([answer.status, answer.body.code]).toEqual([503, 'CONVERSATIONS_UNAVAILABLE'])
+    expect(answer.headers.get('retry-after')).toBeTruthy()
+  })
+})
+
+describe('a request that is not right', () => {
+  test.each([
+    ['/send_text_direct', { phone: '608684495' }, 'text'],
+    ['/send_text_direct', { phone: '608684495', text: '' }, 'text'],
+    ['/send_text_direct', { phone: '608684495', text: 'x'.repeat(4_097) }, 'text'],
+    ['/send_text_direct', { text: 'x' }, 'phone'],
+    ['/send_text_direct', { phone: '608684495', text: 'x', company_id: 'no uuid' }, 'company_id'],
+    ['/send_text_direct', { phone: '608684495', text: 'x', phone_number_id: '12.>' }, 'phone_number_id'],
+    ['/send_text_direct', { phone: '608684495', text: 'x', txt: 'y' }, 'txt'],
+    ['/send_text_direct', [], 'body'],
+    ['/send_template_direct', { phone: '608684495', template_name: 'Bad Name', language: 'es' }, 'template_name'],
+    [
+      '/send_template_direct',
+      { phone: '608684495', template_name: 'a', language: 'es', template_data: { a: null } },
+      'template_data.a',
+    ],
+    ['/send_media_direct', { phone: '608684495', kind: 'image' }, 'link'],
+    ['/send_media_direct', { phone: '608684495', kind: 'audio', media_id: '12', caption: 'x' }, 'caption'],
+  ])('names what is wrong with %s %j', async (route, body, field) => {
+    const company = await configure(newCompany())
+    const answer = await post(route, company.key, body)
+    expect(answer.status).toBe(422)
+    expect(JSON.stringify(answer.body.fields)).toContain(field)
+  })
+  test('is no JSON, or too large', async () => {
+    const company = await configure(newCompany())
+    expect((await post('/send_text_direct', company.key, '{"phone":')).status).toBe(400)
+    expect(
+      (await post('/send_text_direct', company.key, text('608684495', { text: 'x'.repeat(300_000) }))).status,
+    ).toBe(413)
+  })
+})
+
+describe('the same command again', () => {
+  test('gets the first outcome, and is not sent again', async () => {
+    const company = await configure(newCompany())
+    const key = `invoice-${randomUUID()}`
+    const first = await post('/send_text_direct', company.key, text(), { 'idempotency-key': key })
+    expect(first.headers.get('idempotency-replayed')).toBeNull()
+    const again = await post('/send_text_direct', company.key, text(), { 'idempotency-key': key })
+    expect(again.body).toEqual(first.body)
+    expect(again.headers.get('idempotency-replayed')).toBe('true')
+    const inBody = await post('/send_text_direct', company.key, text('608684495', { id: key }))
+    expect(inBody.body).toEqual(first.body)
+    expect(await command(company.id, textCommand({ id: key, priority: 'normal' }))).toEqual(first.body)
+    expect(await callsOf(key)).toHaveLength(1)
+  })
+  test('with another content is another command that wants another name', async () => {
+    const company = await configure(newCompany())
+    const key = randomUUID()
+    await post('/send_text_direct', company.key, text(), { 'idempotency-key': key })
+    const other = await post('/send_text_direct', company.key, text('608684495', { text: 'other' }), {
+      'idempotency-key': key,
+    })
+    expect([other.status, other.body.code]).toEqual([422, 'IDEMPOTENCY_KEY_REUSED'])
+    const overNats = await command(company.id, textCommand({ id: key, message: { type: 'text', text: 'third' } }))
+    expect(overNats).toMatchObject({ status: 'failed', error: { code: 'IDEMPOTENCY_KEY_REUSED' } })
+    expect(await callsOf(key)).toHaveLength(1)
+  })
+  test('of another company is a command of its own', async () => {
+    const [one, two] = [await configure(newCompany()), await configure(newCompany())]
+    const key = randomUUID()
+    const sent = await Promise.all(
+      [one, two].map(({ key: token }) => post('/send_text_direct', token, text(), { 'idempotency-key': key })),
+    )
+    expect(sent.map(({ status }) => status)).toEqual([200, 200])
+    expect(sent[0]?.body.message_id).not.toBe(sent[1]?.body.message_id)
+  })
+  test('ten times at once is sent once, and all are told the same', async () => {
+    const company = await configure(newCompany())
+    const key = randomUUID()
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, () =>
+        post('/send_text_direct', company.key, text('34600000003'), { 'idempotency-key': key }),
+      ),
+    )
+    expect(new Set(answers.map(({ body }) => body.message_id)).size).toBe(1)
+    expect(answers.filter(({ headers }) => headers.get('idempotency-replayed') === 'true')).toHaveLength(9)
+    expect((await callsOf(key)).filter(({ outcome }) => outcome === 'accepted')).toHaveLength(1)
+  })
+  test('gets a failure again as well', async () => {
+    const company = await configure(newCompany())
+    const key = randomUUID()
+    const first = await post('/send_text_direct', company.key, text('34600000002'), { 'idempotency-key': key })
+    const again = await post('/send_text_direct', company.key, text('34600000002'), { 'idempotency-key': key })
+    expect([again.status, again.body]).toEqual([first.status, first.body])
+    expect(again.headers.get('idempotency-replayed')).toBe('true')
+  })
+  test('a key that could not be a name is refused', async () => {
+    const company = await configure(newCompany())
+    const answer = await post('/send_text_direct', company.key, text(), { 'idempotency-key': 'with space' })
+    expect([answer.status, answer.body.code]).toEqual([422, 'INVALID_REQUEST'])
+  })
+})
+
+describe('too many calls', () => {
+  test('are refused per company and route, with when to come again', async () => {
+    const limits = { RATE_LIMIT_MAX_CALLS: 2, RATE_LIMIT_WINDOW_SECONDS: 60 }
+    const [company, other] = [await configure(newCompany(), limits), await configure(newCompany(), limits)]
+    // Whoever is not let in uses up nobody's calls.
+    await post('/send_text_direct', undefined, text('608684495', { company_id: company.id }))
+    await post('/send_text_direct', other.key, text('608684495', { company_id: company.id }))
+    const answers: Answer[] = []
+    for (let i = 0; i < 3; i++) answers.push(await post('/send_text_direct', company.key, text()))
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 429])
+    expect(answers.map(({ headers }) => headers.get('ratelimit-remaining'))).toEqual(['1', '0', '0'])
+    expect(answers[2]?.body.code).toBe('RATE_LIMITED')
+    expect(Number(answers[2]?.headers.get('retry-after'))).toBeGreaterThan(50)
+    const media = { phone: '608684495', kind: 'image', media_id: '12' }
+    expect((await post('/send_media_direct', company.key, media)).status).not.toBe(429)
+    expect((await post('/send_text_direct', other.key, text())).status).toBe(200)
+  })
+})
+
+describe('commands over NATS', () => {
+  test('are answered where they say', async () => {
+    const company = await configure(newCompany())
+    const sent = textCommand()
+    expect(await command(company.id, sent)).toEqual({
+      status: 'accepted',
+      command_id: sent.id,
+      message_id: expect.stringMatching(/^wamid\./),
+    })
+  })
+  test('keep the caller’s own callback value beside ours', async () => {
+    const company = await configure(newCompany())
+    const sent = textCommand({
+      message: { type: 'raw', body: { type: 'text', text: { body: 'hi' }, biz_opaque_callback_data: 'order 5521' } },
+    })
+    expect(await command(company.id, sent)).toMatchObject({ status: 'accepted' })
+    expect(await callsOf(`${sent.id} cb=order 5521`)).toHaveLength(1)
+  })
+  test.each([
+    ['no JSON', '{"id":', 'body'],
+    ['no object', '[]', 'body'],
+    ['too large', JSON.stringify({ id: 'x', filler: 'x'.repeat(300_000) }), 'body'],
+    ['a field missing', { id: 'broken-1', channel: 'whatsapp', to: '608684495' }, 'message'],
+  ])('with a body that is none (%s) are dead letters, answered, and in the log', async (_, body, field) => {
+    const company = await configure(newCompany())
+    const answer = await command(company.id, body as string)
+    expect(answer).toMatchObject({
+      status: 'failed',
+      error: { code: 'INVALID_COMMAND', details: expect.stringContaining(field) },
+    })
+    await vi.waitFor(() => {
+      const letters = deadLetters.filter(({ subject }) => subject === subjects.deadLetter('sender', company.id))
+      expect(letters).toMatchObject([{ code: 'INVALID_COMMAND' }])
+      expect(events.filter(({ companyid, type }) => companyid === company.id && type === 'send.failed')).toHaveLength(1)
+    })
+  })
+  test('of no company, of two, or on a strange subject are refused', async () => {
+    const company = await configure(newCompany())
+    expect(await command(randomUUID(), textCommand())).toMatchObject({ error: { code: 'UNKNOWN_COMPANY' } })
+    expect(await command(company.id, textCommand({ company_id: randomUUID() }))).toMatchObject({
+      error: { code: 'INVALID_COMMAND', details: expect.stringContaining('company_id') },
+    })
+    expect(await command(undefined, textCommand(), 'cmd.send.somebody.whatsapp')).toMatchObject({
+      error: { code: 'INVALID_COMMAND' },
+    })
+    expect(await command(undefined, textCommand(), 'cmd.send.a.b.c')).toMatchObject({
+      error: { code: 'INVALID_COMMAND' },
+    })
+    expect(await command(undefined, textCommand({ phone_number_id: '1' }))).toMatchObject({
+      error: { code: 'UNKNOWN_PHONE_NUMBER' },
+    })
+  })
+  test('cannot make the sender publish anywhere but to an inbox', async () => {
+    const company = await configure(newCompany())
+    const id = randomUUID()
+    await operatorPublisher.publish({
+      subject: subjects.sendCommand(company.id, 'whatsapp'),
+      msgId: id,
+      data: JSON.stringify(textCommand({ id })),
+      headers: { [REPLY_TO_HEADER]: subjects.event(company.id, 'whatsapp', 'send.failed') },
+    })
+    await untilEvents(id, 'send.requested', 'send.attempted', 'message.created')
+    expect(logged.join()).not.toMatch(/permissions violation/i)
+  })
+  test('are known to the company that sent them before only', async () => {
+    const company = await configure(newCompany())
+    const sent = textCommand({ to: '600000003' })
+    const [first, second] = await Promise.all([command(company.id, sent), command(company.id, sent)])
+    expect(first).toEqual(second)
+    expect((await callsOf(sent.id)).filter(({ outcome }) => outcome === 'accepted')).toHaveLength(1)
+  })
+})
+
+describe('when the answer never comes', () => {
+  test('the message is parked: one call, a dead letter, and a caller who knows that nobody knows', async () => {
+    const company = await configure(newCompany())
+    const answer = await post('/send_text_direct', company.key, text('34600000004'))
+    expect([answer.status, answer.body.code]).toEqual([504, 'SEND_UNCERTAIN'])
+    const id = answer.body.command_id
+    await untilEvents(id, 'send.requested', 'send.attempted', 'send.uncertain')
+    await vi.waitFor(() =>
+      expect(deadLetters.filter(({ body }) => body.includes(id))).toMatchObject([{ code: 'SEND_UNCERTAIN' }]),
+    )
+    expect(await callsOf(id)).toHaveLength(1)
+    expect((await get(`/commands/${id}`, company.key)).body.status).toBe('uncertain')
+  })
+  test('the message is sent again after its grace when the company wants that, as often as is allowed', async () => {
+    const company = await configure(newCompany(), { ON_UNCERTAIN: 'resend' })
+    const sent = textCommand({ to: '34600000004' })
+    expect(await command(company.id, sent)).toMatchObject({ status: 'failed', error: { code: 'SEND_UNCERTAIN' } })
+    expect(eventsOf(sent.id, 'send.attempted').length).toBe(3)
+    expect(await callsOf(sent.id)).toHaveLength(3)
+  })
+  test('an intent found without an outcome is not taken for permission to send', async () => {
+    const company = await configure(newCompany())
+    const first = textCommand()
+    // What a sender leaves behind that dies in the middle of a call: taken from a real entry, put back in time.
+    await command(company.id, first)
+    const bucket = await openKv(operator, BUCKETS.sendLedger, silent)
+    const key = ledgerKey(company.id, first.id)
+    const entry = JSON.parse(Buffer.from((await bucket.get(key))?.value ?? []).toString())
+    const at = new Date(Date.now() - 60_000).toISOString()
+    await bucket.put(key, JSON.stringify({ ...entry, state: { status: 'attempting', attempts: 1, at } }))
+    expect(await command(company.id, first)).toMatchObject({ error: { code: 'SEND_UNCERTAIN' } })
+    expect(await callsOf(first.id)).toHaveLength(1)
+  })
+})
+
+describe('at the end of all attempts', () => {
+  test('the command is a dead letter, whole, with the reason and how often it was tried', async () => {
+    const company = await configure(newCompany())
+    await control('POST', 'faults', { errors_5xx: 1, affects: ['graph'] })
+    try {
+      const sent = textCommand()
+      const answer = await command(company.id, sent)
+      expect(answer).toMatchObject({ status: 'failed' })
+      await untilEvents(
+        sent.id,
+        'send.requested',
+        ...Array(3).fill('send.attempted'),
+        ...Array(2).fill('send.refused'),
+        'send.failed',
+      )
+      await vi.waitFor(() => {
+        const [letter] = deadLetters.filter(({ body }) => body.includes(sent.id))
+        expect(letter).toMatchObject({ attempts: '3', code: String(answer.error?.code) })
+        expect(JSON.parse(letter?.body ?? '')).toMatchObject({ id: sent.id, message: sent.message })
+      })
+    } finally {
+      await control('DELETE', 'faults')
+    }
+  })
+})
+
+describe('waiting', () => {
+  test('for the next attempt takes no slot from the others', async () => {
+    await sender.stop()
+    sender = await startSender({ concurrency: 1, baseMs: 600_000, capMs: 600_000 })
+    const company = await configure(newCompany())
+    const waiting = textCommand({ to: '34600000003' })
+    void command(company.id, waiting)
+    await vi.waitFor(() => expect(eventsOf(waiting.id, 'send.refused')).toHaveLength(1))
+    expect(await command(company.id, textCommand())).toMatchObject({ status: 'accepted' })
+
+    const standing = await get(`/commands/${waiting.id}`, company.key)
+    expect(standing.body).toMatchObject({ status: 'queued', attempts: 1, error: { code: 130429 } })
+  })
+  test('for an outcome ends with 202 when the service stops, and the command is gone on with afterwards', async () => {
+    const company = await configure(newCompany())
+    const key = randomUUID()
+    const asked = post('/send_text_direct', company.key, text('34600000003'), { 'idempotency-key': key })
+    await vi.waitFor(() => expect(eventsOf(key, 'send.refused')).toHaveLength(1))
+    await sender.stop()
+    const answer = await asked
+    expect([answer.status, answer.body]).toEqual([202, { status: 'queued', command_id: key }])
+
+    // Its time is far off: moved here, so that the next sender need not wait for it.
+    const bucket = await openKv(operator, BUCKETS.sendLedger, silent)
+    const stored = await bucket.get(ledgerKey(company.id, key))
+    const entry = JSON.parse(Buffer.from(stored?.value ?? []).toString())
+    expect(entry.state).toMatchObject({ status: 'refused', attempts: 1 })
+    await bucket.put(
+      ledgerKey(company.id, key),
+      JSON.stringify({ ...entry, state: { ...entry.state, retryAt: new Date().toISOString() } }),
+    )
+    sender = await startSender()
+    await vi.waitFor(
+      async () =>
+        expect((await get(`/commands/${key}`, company.key)).body).toMatchObject({ status: 'accepted', attempts: 3 }),
+      { timeout: 10_000 },
+    )
+    expect((await callsOf(key)).filter(({ outcome }) => outcome === 'accepted')).toHaveLength(1)
+  })
+  test('longer than is allowed ends with 202', async () => {
+    await sender.stop()
+    sender = await startSender({ sendWaitMs: 100, baseMs: 600_000, capMs: 600_000 })
+    const company = await configure(newCompany())
+    const answer = await post('/send_text_direct', company.key, text('34600000003'))
+    expect([answer.status, answer.body.status]).toEqual([202, 'queued'])
+    await sender.stop()
+    sender = await startSender()
+  })
+})
+
+describe('when NATS goes away', () => {
+  test('nothing is accepted over HTTP, and it says so at once; afterwards all goes on', async () => {
+    const company = await configure(newCompany())
+    await natsServer.kill()
+    await vi.waitFor(async () => expect((await fetch(`${sender.url}/readyz`)).status).toBe(503))
+    const answer = await post('/send_text_direct', company.key, text())
+    expect([answer.status, answer.body.code]).toEqual([503, 'COMMAND_NOT_ACCEPTED'])
+    expect(answer.headers.get('retry-after')).toBeTruthy()
+    await natsServer.restart()
+    await vi.waitFor(() => expect(operator.isConnected()).toBe(true))
+    await vi.waitFor(async () => expect((await post('/send_text_direct', company.key, text())).status).toBe(200), {
+      timeout: 20_000,
+    })
+  })
+
+  test('in the middle of many commands, each is sent once and ends as a message', async () => {
+    await sender.stop()
+    // Slow is not away: on a busy machine the short time-out of the other tests would be up before the answer.
+    sender = await startSender({ graphTimeoutMs: 10_000 })
+    const company = await configure(newCompany())
+    await control('POST', 'faults', { delay: 1, delay_ms: 100, affects: ['graph'] })
+    const ids = Array.from({ length: 150 }, () => randomUUID())
+    await Promise.all(
+      ids.map((id) =>
+        operatorPublisher.publish({
+          subject: subjects.sendCommand(company.id, 'whatsapp'),
+          msgId: id,
+          data: JSON.stringify(textCommand({ id, to: `6081${String(1_000 + ids.indexOf(id)).padStart(5, '0')}` })),
+        }),
+      ),
+    )
+    await vi.waitFor(
+      () => expect(ids.filter((id) => eventsOf(id, 'message.created').length > 0).length).toBeGreaterThan(20),
+      {
+        timeout: 20_000,
+      },
+    )
+    await natsServer.kill()
+    await natsServer.restart()
+    await control('DELETE', 'faults')
+    const settled = (id: string) => eventsOf(id, 'message.created').length + eventsOf(id, 'send.uncertain').length
+    await vi.waitFor(() => expect(ids.filter((id) => settled(id) === 0)).toEqual([]), {
+      timeout: 60_000,
+      interval: 200,
+    })
+    const calls = await Promise.all(ids.map(callsOf))
+    expect(calls.map((of) => of.filter(({ outcome }) => outcome === 'accepted').length).filter((n) => n !== 1)).toEqual(
+      [],
+    )
+    // The sender lived: it waited with what it knew, and nothing became uncertain.
+    expect(ids.filter((id) => eventsOf(id, 'send.uncertain').length > 0)).toEqual([])
+  }, 120_000)
+})
+
+test('no text, phone number, token or key was ever logged', () => {
+  const all = logged.join('')
+  expect(all.length).toBeGreaterThan(1_000)
+  for (const secret of ['Confidential words', 'Paco', '608684495', TOKEN, ADMIN_TOKEN, 'ck_'])
+    expect(all).not.toContain(secret)
+  expect(all).not.toMatch(/permissions violation/i)
+})
