@@ -1,5 +1,5 @@
 import { GatewayError, subjects } from '@cloudapi2/contracts'
-import { AckPolicy, type ConsumerConfig, DeliverPolicy, type Msg, nanos } from 'nats'
+import { AckPolicy, type ConsumerConfig, DeliverPolicy, type Msg, NatsError, nanos } from 'nats'
 import { type Nats, type NatsLog, reasonOf } from './connection.ts'
 import { type Outcome, outcomeOfError } from './outcome.ts'
 import type { Publisher } from './publisher.ts'
@@ -56,6 +56,9 @@ const DEFAULT_ACK_WAIT_MS = 10_000
 /** A pull that finds nothing ends after this; silence for longer means that it was lost, and it is asked again. */
 const PULL_EXPIRES_MS = 5_000
 
+/** Of the server's API errors. */
+const CONSUMER_ALREADY_EXISTS = 10_148
+
 interface Held extends Delivery {
   message: Msg
 }
@@ -77,16 +80,20 @@ const openConsumer = async (options: ConsumerOptions, work: () => void) => {
     // Counting deliveries is ours: at the end there is a dead letter, not silence.
     max_deliver: -1,
     max_ack_pending: Math.max(maxBuffered * 4, 1_000),
-    ...(filterSubjects.length === 1
-      ? { filter_subject: filterSubjects[0] as string }
-      : { filter_subjects: [...filterSubjects] }),
+    // Always the list: a consumer with one filter cannot be given a second one later.
+    filter_subjects: [...filterSubjects],
   }
   const create = async () => {
     const manager = await nats.raw.jetstreamManager({ checkAPI: false })
     try {
       await manager.consumers.add(stream, config)
     } catch (cause) {
-      throw new ConsumerUnavailable(durable, stream, cause)
+      // Made by another version, with other settings: it becomes ours, and goes on where it is.
+      if (cause instanceof NatsError && cause.api_error?.err_code === CONSUMER_ALREADY_EXISTS)
+        await manager.consumers.update(stream, durable, config).catch((reason: unknown) => {
+          throw new ConsumerUnavailable(durable, stream, reason)
+        })
+      else throw new ConsumerUnavailable(durable, stream, cause)
     }
   }
   await create()

@@ -278,6 +278,33 @@ describe('the consumer loop', () => {
     publisher.close()
   })
 
+  test('takes over a consumer that another version made, with its place in the stream', async () => {
+    const subject = `cmd.${unique('upgrade')}`
+    const durable = unique('upgrade')
+    const publisher = createPublisher(nats, { timeoutMs: 5_000 })
+    const seen: string[] = []
+    const options = { ...consumer(), publisher, durable, filterSubjects: [subject], concurrency: 1 }
+    const handler = async (delivery: Delivery) => {
+      seen.push(text(delivery))
+      return ack
+    }
+    await publisher.publish(command(subject, 1))
+    const old = await consumeEach({ ...options, handler })
+    await until(() => seen.length === 1)
+    await old.stop()
+    const young = await consumeEach({
+      ...options,
+      filterSubjects: [subject, `${subject}.more`],
+      ackWaitMs: 5_000,
+      handler,
+    })
+    await publisher.publish(command(`${subject}.more`, 2))
+    await until(() => seen.length === 2)
+    expect(seen).toEqual(['1', '2'])
+    await young.stop()
+    publisher.close()
+  })
+
   test('tries a batch again from memory for as long as its handler throws', async () => {
     const subject = `cmd.${unique('batch')}`
     const publisher = createPublisher(nats, { timeoutMs: 5_000 })
