@@ -10,16 +10,16 @@ const NAMESPACE = Buffer.from('6f2d0a0c9b5e4b7f8f0e5a1c3d7e9b42', 'hex')
  * @returns 36 characters, lower case
  */
 export const deterministicId = (...parts: readonly string[]): string => {
-  const hash = createHash('sha1')
-    .update(NAMESPACE)
-    // Each part with its length in front, so that ("ab", "c") and ("a", "bc") differ whatever they contain.
-    .update(parts.map((part) => `${part.length}:${part}`).join(','))
-    .digest()
-  hash[6] = ((hash[6] as number) & 0x0f) | 0x50
-  hash[8] = ((hash[8] as number) & 0x3f) | 0x80
-  const hex = hash.toString('hex', 0, 16)
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`
+  // Each part with its length in front, so that ("ab", "c") and ("a", "bc") differ whatever they contain.
+  let name = ''
+  for (const part of parts) name += name === '' ? `${part.length}:${part}` : `,${part.length}:${part}`
+  const hex = createHash('sha1').update(NAMESPACE).update(name).digest('hex')
+  // Digits 12 and 16 tell version and variant.
+  const variant = VARIANT[Number.parseInt(hex[16] as string, 16) & 3] as string
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-5${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`
 }
+
+const VARIANT = ['8', '9', 'a', 'b']
 
 /**
  * The id of an event: of the company, the type, the thing it is about, and whatever else makes this fact distinct

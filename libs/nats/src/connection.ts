@@ -1,14 +1,5 @@
 import { GatewayError } from '@cloudapi2/contracts'
-import {
-  type ConnectionOptions,
-  connect,
-  createInbox,
-  Events,
-  type Msg,
-  type MsgHdrs,
-  type NatsConnection,
-  headers as newHeaders,
-} from 'nats'
+import { type ConnectionOptions, connect, createInbox, Events, type Msg, type MsgHdrs, type NatsConnection } from 'nats'
 
 /** What a connection reports of itself; the service's logger fits. */
 export interface NatsLog {
@@ -181,10 +172,24 @@ const asRequest = (message: Msg): Request => ({
   respond: (data) => void message.respond(data),
 })
 
+/** Characters that would end a header early, and with it become protocol. */
+const BREAKS_A_HEADER = /[\r\n]/
+
+/**
+ * Headers for the client to send. It asks for no more of them than their bytes, so no more is made: its own class checks
+ * and keeps every value by itself, which was a tenth of the cost of a publication.
+ *
+ * @throws GatewayError INVALID_HEADER when a value holds a line break
+ */
 export const toMsgHdrs = (headers: Headers): MsgHdrs => {
-  const result = newHeaders()
-  for (const name in headers) result.set(name, headers[name] as string)
-  return result
+  let text = 'NATS/1.0\r\n'
+  for (const name in headers) {
+    const value = headers[name] as string
+    if (BREAKS_A_HEADER.test(value))
+      throw new GatewayError(`the header ${name} holds a line break`, { code: 'INVALID_HEADER', retryable: false })
+    text += `${name}: ${value}\r\n`
+  }
+  return { encode: () => Buffer.from(`${text}\r\n`) } as unknown as MsgHdrs
 }
 
 /** Splits a NATS URL into what the client wants: plain servers, and the user and password of the first URL that has them. */

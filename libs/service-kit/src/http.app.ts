@@ -1,3 +1,4 @@
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import { type FastifyError, type FastifyInstance, fastify } from 'fastify'
 import type { Logger } from './log.ts'
 import type { Metrics } from './metrics.ts'
@@ -10,6 +11,18 @@ export interface HttpOptions {
   readiness: Readiness
   /** Largest request body, bytes. Default 1 MiB. */
   bodyLimitBytes?: number
+  /** Sees every request first, as Node gives it; answers it and returns true, or returns false and leaves it to the routes. */
+  before?: (request: IncomingMessage, response: ServerResponse) => boolean
+}
+
+/** A load balancer keeps connections for a minute; ours last a little longer, so that it is not we who cut them. */
+const KEEP_ALIVE_MS = 72_000
+
+const serverWith = (before: NonNullable<HttpOptions['before']>, handler: RequestListener): Server => {
+  const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
+    if (!before(request, response)) handler(request, response)
+  })
+  return server
 }
 
 /** How often a stopping service looks for connections that have become idle. */
@@ -19,13 +32,20 @@ const CLOSE_IDLE_MS = 50
  * A Fastify instance with what every service has: problem details for every error, `/healthz` (alive), `/readyz`
  * (ready, with reasons) and `/metrics` (Prometheus). It logs no requests by itself: a route writes its own line.
  */
-export const createHttp = ({ log, metrics, readiness, bodyLimitBytes = 1_048_576 }: HttpOptions): FastifyInstance => {
-  const app = fastify({
+export const createHttp = ({
+  log,
+  metrics,
+  readiness,
+  bodyLimitBytes = 1_048_576,
+  before,
+}: HttpOptions): FastifyInstance => {
+  const app: FastifyInstance = fastify<Server>({
     logger: false,
     bodyLimit: bodyLimitBytes,
     // A stopping service finishes what it has and closes idle keep-alive connections at once.
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 256 },
+    ...(before === undefined ? {} : { serverFactory: (handler: RequestListener) => serverWith(before, handler) }),
   })
 
   app.setErrorHandler((error: FastifyError | Error, _request, reply) => {

@@ -5,7 +5,8 @@ export { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 export interface Metrics {
   registry: Registry
   counter: <L extends string>(name: string, help: string, labels?: readonly L[]) => Counter<L>
-  gauge: <L extends string>(name: string, help: string, labels?: readonly L[]) => Gauge<L>
+  /** `ask`: gives the value whenever the metrics are read. */
+  gauge: <L extends string>(name: string, help: string, labels?: readonly L[], ask?: () => number) => Gauge<L>
   histogram: <L extends string>(name: string, help: string, buckets: number[], labels?: readonly L[]) => Histogram<L>
 }
 
@@ -18,7 +19,20 @@ export const createMetrics = (service: string): Metrics => {
   return {
     registry,
     counter: (name, help, labelNames = []) => new Counter({ name, help, labelNames: [...labelNames], registers }),
-    gauge: (name, help, labelNames = []) => new Gauge({ name, help, labelNames: [...labelNames], registers }),
+    gauge: (name, help, labelNames = [], ask) =>
+      new Gauge({
+        name,
+        help,
+        labelNames: [...labelNames],
+        registers,
+        ...(ask === undefined
+          ? {}
+          : {
+              collect() {
+                this.set(ask())
+              },
+            }),
+      }),
     histogram: (name, help, buckets, labelNames = []) =>
       new Histogram({ name, help, buckets, labelNames: [...labelNames], registers }),
   }

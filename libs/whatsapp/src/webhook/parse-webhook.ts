@@ -8,6 +8,12 @@ import { recordTraffic, TRAFFIC_FIELDS } from './traffic.ts'
 /** `object` of every WhatsApp webhook; a POST with another one is not for us. */
 export const WEBHOOK_OBJECT = 'whatsapp_business_account'
 
+/**
+ * A body shorter than this has fewer levels than half its characters: no walk or print of it can exhaust the stack, which
+ * begins at about 3,000 levels.
+ */
+const SHORT_LENGTH = 2_000
+
 /** Whom a change is for, as far as it tells: the business number's id, and the WABA's. */
 export interface WebhookAddress {
   phone_number_id?: string
@@ -21,6 +27,8 @@ export interface WebhookDelivery {
   companyOf: (address: WebhookAddress) => string
   /** Source of the events, such as `/webhook-gateway`. */
   source: string
+  /** Length of the body's text, when known: spares a walk through a body too short to be nested deeply. */
+  length?: number
   /** RFC 3339, UTC. Also the time of a fact that tells no credible time of its own. */
   recordedTime: string
 }
@@ -136,9 +144,9 @@ const unaddressed = (delivery: Delivery, companyId: string): Change => ({
  *
  * @returns the events in the order of the POST; none for an empty `entry`
  */
-export const parseWebhook = ({ body, companyOf, source, recordedTime }: WebhookDelivery): StoredEvent[] => {
+export const parseWebhook = ({ body, companyOf, source, length, recordedTime }: WebhookDelivery): StoredEvent[] => {
   const delivery: Delivery = { source, recordedTime, events: [], ids: new Set(), itemCount: 0 }
-  const sent = withDeepPartsAsText(body)
+  const sent = length !== undefined && length < SHORT_LENGTH ? body : withDeepPartsAsText(body)
   const entries = asObject(sent)?.entry
   const itself = () => unaddressed(delivery, companyOf({}))
   if (!Array.isArray(entries)) recordUnrecognised(itself(), 'a body without a list of entries', sent)

@@ -32,7 +32,7 @@ export const understand = (rawBody: Buffer, companyOf: Endpoint['companyOf'], re
   if (body === null || typeof body !== 'object' || Array.isArray(body)) return { kind: 'not_an_object' }
   if ((body as { object?: unknown }).object !== 'whatsapp_business_account') return { kind: 'other_object' }
   try {
-    const events = parseWebhook({ body, companyOf, source: SOURCE, recordedTime })
+    const events = parseWebhook({ body, companyOf, source: SOURCE, length: text.length, recordedTime })
     return { kind: 'events', events: events.map((event) => ({ event, json: JSON.stringify(event) })) }
   } catch (error) {
     // Nested deeper than the stack: JSON.parse copes with that, nothing after it does. Kept whole, as text.
