@@ -49,7 +49,9 @@ withLock(() => {
   const wanted = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex')
   if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== wanted) {
     console.error('Installing dependencies …')
-    run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'])
+    // As the lockfile says, and without touching it. Not `npm ci`: that refuses a lockfile made where the registry lacked some
+    // other platform's optional packages.
+    run('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'])
     writeFileSync(stamp, wanted)
   }
   run(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-b'])
