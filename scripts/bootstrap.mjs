@@ -18,7 +18,11 @@ if (major < 20 || (major === 20 && minor < 19)) {
 }
 
 const run = (command, args) => {
-  const { status, error } = spawnSync(command, args, { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], shell: false })
+  const { status, error } = spawnSync(command, args, {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+    shell: false,
+  })
   if (error) throw error
   if (status !== 0) process.exit(status ?? 1)
 }
@@ -46,7 +50,9 @@ const withLock = (work) => {
 }
 
 withLock(() => {
-  const wanted = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex')
+  const wanted = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex')
   if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== wanted) {
     console.error('Installing dependencies …')
     // As the lockfile says, and without touching it. Not `npm ci`: that refuses a lockfile made where the registry lacked some

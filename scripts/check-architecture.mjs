@@ -41,7 +41,7 @@ const sources = (folder) =>
 
 for (const [name, from] of packages) {
   for (const file of sources(join(root, from.path, 'src'))) {
-    const isTest = /\.(test|contract)\.ts$/.test(file) || /[\\/]fixtures[\\/]/.test(file)
+    const isTest = /\.(test|contract|rig)\.ts$/.test(file) || /[\\/]fixtures[\\/]/.test(file)
     const text = readFileSync(file, 'utf8')
     const where = relative(root, file)
     const imports = [...text.matchAll(/^\s*(import|export)\s(type\s)?[^'"]*?from\s+'([^']+)'|^\s*import\s+'([^']+)'/gm)]
@@ -57,15 +57,30 @@ for (const [name, from] of packages) {
         faults.push(`${where}: ${dependency} is not declared in ${from.path}/package.json`)
       if (dependency === 'nats' && from.path !== 'libs/nats') faults.push(`${where}: nats belongs into libs/nats`)
       const isPure = !TOUCHES_THE_WORLD.test(basename(file)) && !ADAPTERS.includes(from.path)
-      if (isPure && !typeOnly && WORLD.test(target) && !/import\s*\{\s*type [^,}]*\}/.test(text.match(new RegExp(`import[^'"]*'${target}'`))?.[0] ?? ''))
-        faults.push(`${where}: imports ${target}, which touches the world: name it .client, .store, .handler, .routes or .app`)
+      if (
+        isPure &&
+        !typeOnly &&
+        WORLD.test(target) &&
+        !/import\s*\{\s*type [^,}]*\}/.test(text.match(new RegExp(`import[^'"]*'${target}'`))?.[0] ?? '')
+      )
+        faults.push(
+          `${where}: imports ${target}, which touches the world: name it .client, .store, .handler, .routes or .app`,
+        )
     }
-    if (!isTest && /process\.env/.test(text) && !/(main|config|lifecycle|testing)\.ts$/.test(file) && from.kind !== 'dev' && from.kind !== 'cli')
+    if (
+      !isTest &&
+      /process\.env/.test(text) &&
+      !/(main|config|lifecycle|testing)\.ts$/.test(file) &&
+      from.kind !== 'dev' &&
+      from.kind !== 'cli'
+    )
       faults.push(`${where}: reads process.env; only main.ts does`)
     if (/\.only\(/.test(text) && isTest) faults.push(`${where}: a test is marked .only`)
   }
 }
 
 for (const fault of faults) console.error(fault)
-console.log(faults.length === 0 ? `architecture: ${packages.size} packages, no fault` : `architecture: ${faults.length} faults`)
+console.log(
+  faults.length === 0 ? `architecture: ${packages.size} packages, no fault` : `architecture: ${faults.length} faults`,
+)
 process.exitCode = faults.length === 0 ? 0 : 1
