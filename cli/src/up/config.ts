@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { flag, port, readEnvironment, TOPOLOGY_ENVIRONMENT, topologyOf } from '@cloudapi2/service-kit'
 import { z } from 'zod'
 
@@ -62,6 +61,3 @@ export const parseConfig = (env: NodeJS.ProcessEnv) => {
   }
 }
 export type UpConfig = ReturnType<typeof parseConfig>
-
-/** A new secret: 32 random bytes in letters that need no quoting anywhere. */
-export const newSecret = (): string => randomBytes(24).toString('base64url')

@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { GatewayError } from '@cloudapi2/contracts'
 import { SERVICES } from '@cloudapi2/nats'
 import { z } from 'zod'
-import { newSecret } from './config.ts'
 
 /** What `up` made up at its first start, and needs again at every later one. */
 const Secrets = z.object({
@@ -24,6 +23,9 @@ const Secrets = z.object({
 export type Secrets = z.infer<typeof Secrets>
 
 const fileOf = (dataDir: string) => join(dataDir, 'secrets.json')
+
+/** 24 random bytes, in letters that need no quoting anywhere. */
+const newSecret = (): string => randomBytes(24).toString('base64url')
 
 const firstSecrets = (): Secrets => ({
   admin_token: newSecret(),

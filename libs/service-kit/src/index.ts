@@ -1,4 +1,5 @@
 export * from './bearer.ts'
+export * from './caller.ts'
 export * from './environment.ts'
 export * from './http.app.ts'
 export * from './lifecycle.ts'

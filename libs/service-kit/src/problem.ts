@@ -1,4 +1,4 @@
-import { GatewayError } from '@cloudapi2/contracts'
+import { GatewayError, type InvalidField } from '@cloudapi2/contracts'
 
 export const PROBLEM_CONTENT_TYPE = 'application/problem+json'
 
@@ -44,3 +44,13 @@ export class Problem extends GatewayError {
     }
   }
 }
+
+/** A request with faults of form: names every field that is wrong and what was expected, never what was found. */
+export const invalidRequest = (fields: readonly InvalidField[]): Problem =>
+  new Problem({
+    status: 400,
+    code: 'INVALID_REQUEST',
+    title: 'The request is not valid',
+    detail: fields.map(({ path, message }) => `${path}: ${message}`).join('; '),
+    extensions: { fields },
+  })

@@ -6,25 +6,14 @@ import {
   TOPOLOGY_ENVIRONMENT,
   topologyOf,
 } from '@cloudapi2/service-kit'
-import { parseSecretsKeys, type SecretsKeys } from '@cloudapi2/tenants'
+import { secretsKeysSetting } from '@cloudapi2/tenants'
 import { z } from 'zod'
 
 const Env = z.object({
   ...COMMON_ENVIRONMENT,
   PORT: port().default(8081),
   ADMIN_TOKEN: z.string().min(16, 'expected at least 16 characters').optional(),
-  SECRETS_KEYS: z.string().transform((text, context): SecretsKeys => {
-    try {
-      return parseSecretsKeys(text)
-    } catch {
-      // Its own message might quote a part of the key.
-      context.addIssue({
-        code: 'custom',
-        message: 'expected <key id>:<base64 of 32 bytes>, several separated by commas',
-      })
-      return z.NEVER
-    }
-  }),
+  SECRETS_KEYS: secretsKeysSetting(),
   GRAPH_BASE_URL: z
     .url({ protocol: /^https?$/, error: 'expected a URL of http or https' })
     .default('https://graph.facebook.com'),

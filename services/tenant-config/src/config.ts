@@ -6,19 +6,8 @@ import {
   TOPOLOGY_ENVIRONMENT,
   topologyOf,
 } from '@cloudapi2/service-kit'
-import { InvalidSecretsKeys, parseSecretsKeys } from '@cloudapi2/tenants'
+import { secretsKeysSetting } from '@cloudapi2/tenants'
 import { z } from 'zod'
-
-const secretsKeys = () =>
-  z.string().transform((text, context) => {
-    try {
-      return parseSecretsKeys(text)
-    } catch (error) {
-      if (!(error instanceof InvalidSecretsKeys)) throw error
-      context.addIssue({ code: 'custom', message: error.message })
-      return z.NEVER
-    }
-  })
 
 const Env = z.object({
   ...COMMON_ENVIRONMENT,
@@ -26,7 +15,7 @@ const Env = z.object({
   DATABASE_URL: z.string().regex(/^postgres(ql)?:\/\//, 'expected postgres://user:password@host:port/database'),
   PG_POOL_SIZE: z.coerce.number().int().min(2).max(1_000).default(10),
   ADMIN_TOKEN: z.string().regex(/^[\x21-\x7e]{16,}$/, 'expected 16 or more printable ASCII characters without spaces'),
-  SECRETS_KEYS: secretsKeys(),
+  SECRETS_KEYS: secretsKeysSetting(),
   ...TOPOLOGY_ENVIRONMENT,
   /** How often all companies are compared with what the services were told. */
   COMPARE_INTERVAL_MS: milliseconds().default(60_000),

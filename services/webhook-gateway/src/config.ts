@@ -7,7 +7,7 @@ import {
   TOPOLOGY_ENVIRONMENT,
   topologyOf,
 } from '@cloudapi2/service-kit'
-import { parseSecretsKeys } from '@cloudapi2/tenants'
+import { secretsKeysSetting } from '@cloudapi2/tenants'
 import { z } from 'zod'
 
 const list = (text: string) =>
@@ -21,14 +21,7 @@ const Environment = z
     ...COMMON_ENVIRONMENT,
     PORT: port().default(8080),
     /** Opens the sealed secrets of the tenants. */
-    SECRETS_KEYS: z.string().transform((text, context) => {
-      try {
-        return parseSecretsKeys(text)
-      } catch (error) {
-        context.addIssue({ code: 'custom', message: (error as Error).message })
-        return z.NEVER
-      }
-    }),
+    SECRETS_KEYS: secretsKeysSetting(),
     /** Meta allows 3 MB; the rest is slack. */
     WEBHOOK_MAX_BYTES: z.coerce.number().int().min(1_024).max(67_108_864).default(4_194_304),
     PUBLISH_TIMEOUT_MS: milliseconds().default(5_000),

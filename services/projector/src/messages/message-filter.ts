@@ -1,7 +1,7 @@
 import { DIRECTIONS, invalidFields } from '@cloudapi2/contracts'
 import { decodeCursor, MAX_PAGE, type MessageFilter } from '@cloudapi2/read-model'
+import { invalidRequest } from '@cloudapi2/service-kit'
 import { z } from 'zod'
-import { invalidRequest } from './invalid-request.ts'
 
 const DEFAULT_PAGE = 50
 

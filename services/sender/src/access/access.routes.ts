@@ -1,7 +1,6 @@
-import { Problem } from '@cloudapi2/service-kit'
+import { type Caller, callerOf, hasScope, notReady, scopeMissing, unauthenticated } from '@cloudapi2/service-kit'
 import type { TenantDirectory } from '@cloudapi2/tenants'
 import type { FastifyRequest } from 'fastify'
-import { type Caller, callerOf, hasScope } from './caller.ts'
 
 export type Admit = (request: FastifyRequest) => Caller
 
@@ -9,29 +8,9 @@ export type Admit = (request: FastifyRequest) => Caller
 export const admission =
   (deps: { adminToken: string | undefined; tenants: Pick<TenantDirectory, 'keyOf' | 'isLoaded'> }): Admit =>
   ({ headers }) => {
-    // Its keys may be among those not heard of yet.
-    if (!deps.tenants.isLoaded())
-      throw new Problem({
-        status: 503,
-        code: 'NOT_READY',
-        title: 'The service is starting',
-        headers: { 'retry-after': '1' },
-      })
+    if (!deps.tenants.isLoaded()) throw notReady()
     const caller = callerOf(headers.authorization, deps.adminToken, deps.tenants)
-    if (caller === undefined)
-      throw new Problem({
-        status: 401,
-        code: 'UNAUTHENTICATED',
-        title: 'The request needs a valid API key',
-        detail: 'Send Authorization: Bearer <API key of the company>.',
-        headers: { 'www-authenticate': 'Bearer' },
-      })
-    if (!hasScope(caller, 'send'))
-      throw new Problem({
-        status: 403,
-        code: 'SCOPE_MISSING',
-        title: 'The API key does not allow this',
-        detail: 'Use a key with the scope "send".',
-      })
+    if (caller === undefined) throw unauthenticated()
+    if (!hasScope(caller, 'send')) throw scopeMissing('send')
     return caller
   }

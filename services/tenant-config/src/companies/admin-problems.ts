@@ -1,4 +1,3 @@
-import type { InvalidField } from '@cloudapi2/contracts'
 import { Problem } from '@cloudapi2/service-kit'
 import { InvalidSettings } from '@cloudapi2/tenants'
 import { BroadcastFailed } from '../broadcast/broadcast.handler.ts'
@@ -13,15 +12,6 @@ export const unauthorized = (): Problem =>
     title: 'The admin token is missing or wrong',
     detail: 'Send it as Authorization: Bearer <token>.',
     headers: { 'WWW-Authenticate': 'Bearer realm="tenant-config"' },
-  })
-
-export const invalidRequest = (fields: readonly InvalidField[]): Problem =>
-  new Problem({
-    status: 400,
-    code: 'INVALID_REQUEST',
-    title: 'The request is not valid',
-    detail: fields.map(({ path, message }) => `${path}: ${message}`).join('; '),
-    extensions: { fields },
   })
 
 export const companyNotFound = (): Problem =>
