@@ -206,6 +206,14 @@ export const SendUncertainData = z.looseObject({
 })
 export type SendUncertainData = z.infer<typeof SendUncertainData>
 
+/** Given up without knowing whether the channel accepted it. */
+export const SendParkedData = z.looseObject({
+  ...aboutCommand,
+  attempts: z.number().int().positive(),
+  error: SendError,
+})
+export type SendParkedData = z.infer<typeof SendParkedData>
+
 export const TenantConfiguredData = z.looseObject({
   name: z.string(),
   /** The settings with secrets masked. */
@@ -242,6 +250,7 @@ export const EVENT_DATA = {
   'send.refused': SendRefusedData,
   'send.failed': SendFailedData,
   'send.uncertain': SendUncertainData,
+  'send.parked': SendParkedData,
   'media.stored': MediaStoredData,
   'media.failed': MediaFailedData,
   'tenant.configured': TenantConfiguredData,
@@ -264,6 +273,7 @@ export const EVENT_VERSION: Record<EventType, number> = {
   'send.refused': 1,
   'send.failed': 1,
   'send.uncertain': 1,
+  'send.parked': 1,
   'media.stored': 1,
   'media.failed': 1,
   'tenant.configured': 1,

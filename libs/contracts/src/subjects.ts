@@ -64,6 +64,8 @@ export const parseSendSubject = (subject: string): { company_id: string | undefi
 
 /** Header of a command: the subject its outcome is to be published to (JetStream keeps no reply subject). */
 export const REPLY_TO_HEADER = 'Reply-To'
+/** Header of a command given back to its worker: a status proved that it was sent, what remains is to tell the log. */
+export const SETTLED_HEADER = 'Settled-By-Status'
 /** W3C trace context, on every message. */
 export const TRACEPARENT_HEADER = 'traceparent'
 /** Command id, or the id of the webhook delivery, on everything that follows from it. */

@@ -71,5 +71,5 @@ export const parseOutcome = (data: Uint8Array): SendOutcome | undefined => {
 /** How a command that the ledger knows has ended; undefined while it has not. */
 export const settledOutcome = (entry: LedgerEntry, now: number, policy: Policy): SendOutcome | undefined => {
   const next = nextStep(entry.state, now, policy)
-  return next.step === 'end' ? outcomeOf(entry.command_id, entry.state, next.as === 'parked') : undefined
+  return next.step === 'end' ? outcomeOf(entry.command_id, entry.state) : undefined
 }

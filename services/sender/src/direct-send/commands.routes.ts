@@ -48,9 +48,9 @@ const standing = (entry: LedgerEntry) => {
   const { state, command_id, company_id, phone_number_id } = entry
   return {
     // An unknown outcome is shown as what it is.
-    ...(state.status === 'uncertain'
-      ? { status: 'uncertain', command_id, error: state.error }
-      : outcomeOf(command_id, state, false)),
+    ...(state.status === 'uncertain' || state.status === 'parked'
+      ? { status: state.status, command_id, error: state.error }
+      : outcomeOf(command_id, state)),
     company_id,
     ...(phone_number_id === undefined ? {} : { phone_number_id }),
     attempts: attemptsOf(state),

@@ -72,6 +72,14 @@ export const storedEvent = (event: SendEvent, about: About, recordedTime: string
         subject,
         data: { ...of, attempt: event.attempt, error: event.error },
       }) as StoredEvent
+    case 'send.parked':
+      return newEvent({
+        ...common,
+        id: id(),
+        type: event.type,
+        subject,
+        data: { ...of, attempts: event.attempts, error: event.error },
+      }) as StoredEvent
     case 'send.failed':
       return newEvent({
         ...common,

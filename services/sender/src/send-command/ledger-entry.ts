@@ -21,6 +21,7 @@ const State = z.discriminatedUnion('status', [
   z.object({ status: z.literal('attempting'), attempts, at }),
   z.object({ status: z.literal('refused'), attempts, at, retryAt: at, error: SendError }),
   z.object({ status: z.literal('uncertain'), attempts, at, error: SendError }),
+  z.object({ status: z.literal('parked'), attempts, at, error: SendError }),
   z.object({
     status: z.literal('accepted'),
     attempts,

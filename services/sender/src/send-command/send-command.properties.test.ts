@@ -84,7 +84,8 @@ const run = (script: readonly Turn[], policy: Policy) => {
     }
     switch (doing.doing) {
       case 'nothing':
-        if (nextStep(ledger.state, now, policy).step === 'attempt')
+        if (nextStep(ledger.state, now, policy).step === 'park') write({ type: 'Park', at: iso(), policy }, ledger)
+        else if (nextStep(ledger.state, now, policy).step === 'attempt')
           workers[worker] = { doing: 'deciding', seen: ledger.state, revision: ledger.revision }
         break
       case 'deciding': {
@@ -174,7 +175,7 @@ test('an acceptance is for ever, and a failure gives way to nothing but an accep
       for (const [index, { status }] of history.entries()) {
         const next = history[index + 1]?.status
         if (status === 'accepted') expect(next).toBeUndefined()
-        if (status === 'failed') expect([undefined, 'accepted']).toContain(next)
+        if (status === 'failed' || status === 'parked') expect([undefined, 'accepted']).toContain(next)
       }
     }),
     { numRuns: 1_000 },

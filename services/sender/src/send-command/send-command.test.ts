@@ -64,6 +64,13 @@ const recordUnknown = (seconds: number, attempt = 1): SendDecision => ({
   attempt,
   error: lost,
 })
+const park = (seconds: number): SendDecision => ({ type: 'Park', at: at(seconds), policy })
+const parked = (seconds: number, attempts: number): SendEvent => ({
+  type: 'send.parked',
+  at: at(seconds),
+  attempts,
+  error: lost,
+})
 const recordRefused = (seconds: number, retry: Retry, error = throttled, attempt = 1): SendDecision => ({
   type: 'RecordRefused',
   at: at(seconds),
@@ -162,14 +169,26 @@ describe('an acceptance', () => {
 describe('an unknown outcome', () => {
   test('is recorded as what it is', () =>
     given(requested(0), attempted(0)).when(recordUnknown(10)).decides(uncertain(10)))
-  test('is parked when the company does not want it sent again', () =>
-    given(requested(0), attempted(0), uncertain(10)).next(11).toEqual({ step: 'end', as: 'parked' }))
-  test('waits for its grace when the company wants it sent again', () =>
+  test.each([policy, resending])('waits for its grace, as a status may settle it: $onUncertain', (of) =>
     given(requested(0), attempted(0), uncertain(10))
-      .next(11, resending)
-      .toEqual({ step: 'wait', until: ms(70) }))
+      .next(11, of)
+      .toEqual({ step: 'wait', until: ms(70) }),
+  )
+  test('is parked after its grace when the company does not want it sent again', () =>
+    given(requested(0), attempted(0), uncertain(10)).next(70).toEqual({ step: 'park' }))
   test('is sent again after its grace', () =>
     given(requested(0), attempted(0), uncertain(10)).when(attempt(70, resending)).decides(attempted(70, 2)))
+  test('is parked once, when its grace is over and not before', () => {
+    given(requested(0), attempted(0), uncertain(10)).when(park(69)).decidesNothing()
+    given(requested(0), attempted(0), uncertain(10)).when(park(70)).decides(parked(70, 1))
+    given(requested(0), attempted(0), uncertain(10), parked(70, 1)).when(park(71)).decidesNothing()
+  })
+  test('that was parked has ended, and is settled by a late status all the same', () => {
+    given(requested(0), attempted(0), uncertain(10), parked(70, 1)).next(71).toEqual({ step: 'end', as: 'parked' })
+    given(requested(0), attempted(0), uncertain(10), parked(70, 1)).when(recordAccepted(600)).decides(accepted(600))
+  })
+  test('that was settled in time is not parked', () =>
+    given(requested(0), attempted(0), uncertain(10), accepted(20)).when(park(70)).decidesNothing())
   test('of the last attempt is parked all the same', () =>
     given(
       requested(0),
@@ -181,11 +200,11 @@ describe('an unknown outcome', () => {
       uncertain(141, 3),
     )
       .next(300, resending)
-      .toEqual({ step: 'end', as: 'parked' }))
+      .toEqual({ step: 'park' }))
   test('is parked when the command expired meanwhile', () =>
     given(requested(0), attempted(0), uncertain(10))
       .next(70, { ...resending, expiresAt: at(60) })
-      .toEqual({ step: 'end', as: 'parked' }))
+      .toEqual({ step: 'park' }))
 })
 
 describe('a command that cannot be sent', () => {

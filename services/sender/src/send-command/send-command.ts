@@ -13,6 +13,8 @@ export type SendState =
   | { status: 'refused'; attempts: number; at: string; retryAt: string; error: SendError }
   /** The channel may or may not have it. */
   | { status: 'uncertain'; attempts: number; at: string; error: SendError }
+  /** Given up without our ever knowing; a status may still prove that it was sent. */
+  | { status: 'parked'; attempts: number; at: string; error: SendError }
   | { status: 'accepted'; attempts: number; at: string; receipt: Receipt }
   /** `exhausted`: it was worth another attempt, but there were enough. */
   | { status: 'failed'; attempts: number; at: string; error: SendError; exhausted: boolean }
@@ -32,6 +34,7 @@ export type SendEvent =
   | { type: 'send.attempted'; at: string; attempt: number }
   | { type: 'send.refused'; at: string; attempt: number; error: SendError; retryAt: string }
   | { type: 'send.uncertain'; at: string; attempt: number; error: SendError }
+  | { type: 'send.parked'; at: string; attempts: number; error: SendError }
   | { type: 'send.accepted'; at: string; receipt: Receipt }
   | { type: 'send.failed'; at: string; attempts: number; error: SendError; exhausted: boolean }
 
@@ -54,6 +57,8 @@ export type SendDecision =
       policy: Policy
     }
   | { type: 'RecordUnknown'; at: string; attempt: number; error: SendError }
+  /** No status came in time, and it is not to be sent again. */
+  | { type: 'Park'; at: string; policy: Policy }
 
 export interface Policy {
   maxAttempts: number
@@ -122,6 +127,10 @@ export const decide = (decision: SendDecision, state: SendState): SendEvent[] =>
       return isUnderWay(state, decision.attempt)
         ? [{ type: 'send.uncertain', at, attempt: decision.attempt, error: decision.error }]
         : []
+    case 'Park':
+      return state.status === 'uncertain' && Date.parse(at) >= graceEndsAt(state.at, decision.policy)
+        ? [{ type: 'send.parked', at, attempts: state.attempts, error: state.error }]
+        : []
   }
 }
 
@@ -136,6 +145,8 @@ export const evolve = (state: SendState, event: SendEvent): SendState => {
       return { status: 'refused', attempts: event.attempt, at, retryAt: event.retryAt, error: event.error }
     case 'send.uncertain':
       return { status: 'uncertain', attempts: event.attempt, at, error: event.error }
+    case 'send.parked':
+      return { status: 'parked', attempts: event.attempts, at, error: event.error }
     case 'send.accepted':
       return { status: 'accepted', attempts: attemptsOf(state), at, receipt: event.receipt }
     case 'send.failed':
@@ -147,6 +158,7 @@ export const evolve = (state: SendState, event: SendEvent): SendState => {
 export type NextStep =
   | { step: 'attempt' }
   | { step: 'wait'; until: number }
+  | { step: 'park' }
   /** It has ended; `parked`: without our ever knowing how. */
   | { step: 'end'; as: 'accepted' | 'failed' | 'exhausted' | 'parked' }
 
@@ -161,12 +173,14 @@ export const nextStep = (state: SendState, now: number, policy: Policy): NextSte
       return now < until ? { step: 'wait', until } : { step: 'attempt' }
     }
     case 'uncertain': {
-      if (!isResent(state.attempts, policy)) return { step: 'end', as: 'parked' }
-      const until = Date.parse(state.at) + policy.uncertainGraceMs
+      // A status may still prove that it was sent, also of one that would not be sent again.
+      const until = graceEndsAt(state.at, policy)
       if (now < until) return { step: 'wait', until }
       // What may have been sent already has not failed by expiring.
-      return isExpired(now, policy) ? { step: 'end', as: 'parked' } : { step: 'attempt' }
+      return { step: isResent(state.attempts, policy) && !isExpired(now, policy) ? 'attempt' : 'park' }
     }
+    case 'parked':
+      return { step: 'end', as: 'parked' }
     case 'refused': {
       const until = Date.parse(state.retryAt)
       return now < until ? { step: 'wait', until } : { step: 'attempt' }
@@ -195,6 +209,8 @@ export const factsOf = (state: SendState): SendEvent[] => {
     }
     case 'uncertain':
       return [{ type: 'send.uncertain', at: state.at, attempt: state.attempts, error: state.error }]
+    case 'parked':
+      return [{ type: 'send.parked', at: state.at, attempts: state.attempts, error: state.error }]
     case 'accepted':
       return [{ type: 'send.accepted', at: state.at, receipt: state.receipt }]
     case 'failed': {
@@ -222,5 +238,8 @@ const isResent = (attempts: number, { onUncertain, maxAttempts }: Policy): boole
 
 const attemptEndsAt = (startedAt: string, { attemptTimeoutMs }: Policy): number =>
   Date.parse(startedAt) + attemptTimeoutMs
+
+const graceEndsAt = (uncertainSince: string, { uncertainGraceMs }: Policy): number =>
+  Date.parse(uncertainSince) + uncertainGraceMs
 
 const plus = (at: string, ms: number): string => new Date(Date.parse(at) + ms).toISOString()

@@ -5,6 +5,7 @@ import {
   eventId,
   newEvent,
   REPLY_TO_HEADER,
+  SETTLED_HEADER,
   type SendCommand,
   type SendError,
   type SendOutcome,
@@ -39,6 +40,7 @@ import {
   type Policy,
   type SendDecision,
   type SendEvent,
+  type SendState,
 } from './send-command.ts'
 
 export interface WorkDeps {
@@ -85,6 +87,8 @@ interface Ended {
   held: Held
   end: End | 'reused'
   message: PreparedMessage | undefined
+  /** It had ended before this delivery, and whoever ended it has done what follows from that. */
+  isRepeat: boolean
 }
 
 /**
@@ -145,6 +149,7 @@ export const workCommandHandler = (deps: WorkDeps): ((delivery: Delivery) => Pro
         revision: undefined,
       }
 
+    let told: SendState | undefined
     const tell = async (events: readonly SendEvent[]) => {
       await Promise.all(events.map((event) => publish(storedEvent(event, about, iso()), command.id, traceparent)))
     }
@@ -164,6 +169,7 @@ export const workCommandHandler = (deps: WorkDeps): ((delivery: Delivery) => Pro
         return ledger.write({ ...held.entry, state: fresh, written_by }, held.revision)
       }
       const [written] = await Promise.all([persist('ledger', command.id, write), tell(events)])
+      told = written.entry.state
       return written
     }
 
@@ -213,19 +219,28 @@ export const workCommandHandler = (deps: WorkDeps): ((delivery: Delivery) => Pro
 
     let held = await load(stopping)
     const { state: found } = held.entry
-    if (held.entry.fingerprint !== fingerprint) return { held, end: 'reused', message: undefined }
+    if (held.entry.fingerprint !== fingerprint) return { held, end: 'reused', message: undefined, isRepeat: false }
     if (found.status !== 'none' && (job.isRedelivered || nextStep(found, now(), policy).step !== 'end')) {
       await prepare()
       await tell(factsOf(found))
-    }
+      told = found
+    } else if (found.status !== 'none') told = found // a repeat of what has ended: told at its time
 
     for (;;) {
       const { state } = held.entry
       const next = nextStep(state, now(), policy)
-      if (next.step === 'end') return { held, end: next.as, message: about.message }
+      if (next.step === 'end') {
+        // Somebody else settled it, such as a status that was faster than the channel's answer: it is ours to tell.
+        if (state !== told) await tell(factsOf(state))
+        return { held, end: next.as, message: about.message, isRepeat: !job.isRedelivered && state === found }
+      }
       if (next.step === 'wait') {
         await pause(Math.max(1, next.until - now()), stopping)
         held = await load(stopping) // a status, or whoever has it in hand as well, may have changed it
+        continue
+      }
+      if (next.step === 'park') {
+        held = await record(held, { type: 'Park', at: iso(), policy })
         continue
       }
       if (state.status === 'attempting') {
@@ -235,7 +250,7 @@ export const workCommandHandler = (deps: WorkDeps): ((delivery: Delivery) => Pro
       const prepared = await prepare()
       if (!prepared.ok) {
         held = await record(held, { type: 'Reject', at: iso(), error: prepared.error })
-        if (held.entry.state.status === 'uncertain') return { held, end: 'parked', message: undefined }
+        if (held.entry.state.status === 'uncertain') held = await record(held, { type: 'Park', at: iso(), policy })
         continue
       }
       const { account, recipient, message } = prepared
@@ -325,7 +340,8 @@ export const workCommandHandler = (deps: WorkDeps): ((delivery: Delivery) => Pro
       companyId,
       phoneNumberId: found.kind === 'found' ? found.phoneNumberId : undefined,
       refusal: found.kind === 'refused' ? found.error : undefined,
-      isRedelivered: delivery.deliveryCount > 1,
+      // Told again as well: what a status has settled after everybody had given it up.
+      isRedelivered: delivery.deliveryCount > 1 || delivery.header(SETTLED_HEADER) !== undefined,
       traceparent,
     }
     let ended: Ended
@@ -338,7 +354,7 @@ export const workCommandHandler = (deps: WorkDeps): ((delivery: Delivery) => Pro
     if (ended.end === 'reused') return refuse(refusals.idempotencyKeyReused, { commandId: command.id, companyId })
 
     const { state } = ended.held.entry
-    answer(outcomeOf(command.id, state, ended.end === 'parked'))
+    answer(outcomeOf(command.id, state))
     conclude(ended.end, {
       company_id: companyId,
       phone_number_id: job.phoneNumberId,
@@ -347,11 +363,11 @@ export const workCommandHandler = (deps: WorkDeps): ((delivery: Delivery) => Pro
       template: command.message.type === 'template' ? command.message.template_name : undefined,
       cover: ended.message?.summary.template?.cover?.split('?')[0],
       attempts: attemptsOf(state),
-      code: state.status === 'failed' || state.status === 'uncertain' ? state.error.code : undefined,
+      code: state.status === 'failed' || state.status === 'parked' ? state.error.code : undefined,
     })
+    if (ended.isRepeat) return ack
     if (ended.end === 'parked') return deadLetter(refusals.uncertain, attemptsOf(state), companyId)
-    if (ended.end === 'exhausted' && state.status === 'failed')
-      return deadLetter(state.error, state.attempts, companyId)
+    if (state.status === 'failed') return deadLetter(state.error, state.attempts, companyId)
     return ack
   }
 }
