@@ -54,7 +54,7 @@ const database = openDatabase({ databaseUrl: postgres.url, poolSize: 4, applicat
 const manager = await nats.raw.jetstreamManager()
 const empty = async () => {
   await database.query(
-    'truncate external_messages, gateway.message_states, gateway.message_details, gateway.message_timeline, gateway.contacts, gateway.projections',
+    'truncate external_messages, gateway.message_states, gateway.message_details, gateway.message_timeline, gateway.sends, gateway.contacts, gateway.projections',
   )
 }
 

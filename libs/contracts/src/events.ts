@@ -206,6 +206,16 @@ export const SendUncertainData = z.looseObject({
 })
 export type SendUncertainData = z.infer<typeof SendUncertainData>
 
+/** Taken out of the dead letters: a new round of attempts begins. */
+export const SendRedrivenData = z.looseObject({
+  ...aboutCommand,
+  /** The sequence of the dead letter. */
+  dead_letter: z.number().int().positive(),
+  /** Calls to the channel in the rounds before; the numbers of the new ones go on from there. */
+  attempts: z.number().int().nonnegative(),
+})
+export type SendRedrivenData = z.infer<typeof SendRedrivenData>
+
 /** Given up without knowing whether the channel accepted it. */
 export const SendParkedData = z.looseObject({
   ...aboutCommand,
@@ -250,6 +260,7 @@ export const EVENT_DATA = {
   'send.refused': SendRefusedData,
   'send.failed': SendFailedData,
   'send.uncertain': SendUncertainData,
+  'send.redriven': SendRedrivenData,
   'send.parked': SendParkedData,
   'media.stored': MediaStoredData,
   'media.failed': MediaFailedData,
@@ -273,6 +284,7 @@ export const EVENT_VERSION: Record<EventType, number> = {
   'send.refused': 1,
   'send.failed': 1,
   'send.uncertain': 1,
+  'send.redriven': 1,
   'send.parked': 1,
   'media.stored': 1,
   'media.failed': 1,

@@ -49,6 +49,9 @@ export const subjects = {
   /** `dlq.<service>.<company_id>` */
   deadLetter: (service: string, companyId: string): string =>
     `dlq.${word('service', service)}.${isCompanyId(companyId) ? companyId : NO_COMPANY}`,
+  /** A filter of dead letters: of one service or all, of one company (or of none, `NO_COMPANY`) or all. */
+  deadLetters: (service: string | undefined, companyId: string | undefined): string =>
+    `dlq.${service === undefined ? '*' : word('service', service)}.${companyId === undefined ? '*' : companyToken(companyId)}`,
 
   /** Request to the projector: `{phone}` → `{company_id, phone_number_id}`, or `{}` when there was no conversation. */
   latestConversation: 'qry.conversation.latest',

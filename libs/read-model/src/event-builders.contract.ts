@@ -1,5 +1,6 @@
 import { type EventData, eventId, type GatewayEvent, newEvent } from '@cloudapi2/contracts'
 import type { LoggedEvent } from './fold.ts'
+import type { SendType } from './send-state.ts'
 
 /** Builders of logged events for tests: each hides the fields a test is not about. Sequences grow by themselves. */
 export const SOLVIFY = 'a9242a58-4f5d-494c-8a74-45f8cee150e6'
@@ -11,17 +12,22 @@ export const at = (seconds: number): string =>
 
 let sequence = 0
 
-const logged = <T extends 'message.created' | 'message.edited' | 'message.deleted' | 'status.updated'>(
+const subjectOf = (data: object): string => {
+  const { message_id, command_id } = data as { message_id?: string; command_id?: string }
+  return (message_id ?? command_id) as string
+}
+
+const logged = <T extends 'message.created' | 'message.edited' | 'message.deleted' | 'status.updated' | SendType>(
   type: T,
   data: EventData<T>,
   { time, company = SOLVIFY, id }: { time: string; company?: string; id?: string | undefined },
   distinct: string,
 ): LoggedEvent => ({
   event: newEvent<T>({
-    id: id ?? eventId(company, type, data.message_id, distinct, time),
+    id: id ?? eventId(company, type, subjectOf(data), distinct, time),
     source: '/webhook-gateway',
     type,
-    subject: data.message_id,
+    subject: subjectOf(data),
     time,
     companyId: company,
     channel: 'whatsapp',
@@ -115,4 +121,19 @@ export const deleted = (messageId: string, time: string) =>
     { message_id: messageId, delete_id: `delete-${time}`, direction: 'inbound', raw: {} },
     { time },
     'delete',
+  )
+
+/** Something that happened to a command of ours. */
+export const send = <T extends SendType>(
+  type: T,
+  commandId: string,
+  time: string,
+  data: Partial<EventData<T>> = {},
+  given: Given = {},
+) =>
+  logged<T>(
+    type,
+    { command_id: commandId, phone_number_id: NUMBER, chat_id: PACO, ...data } as unknown as EventData<T>,
+    { time, ...given },
+    type,
   )

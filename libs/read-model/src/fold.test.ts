@@ -1,6 +1,6 @@
 import { messageRowId } from '@cloudapi2/contracts'
 import { describe, expect, test } from 'vitest'
-import { at, deleted, edited, NUMBER, PACO, received, SOLVIFY, sent, status } from './event-builders.contract.ts'
+import { at, deleted, edited, NUMBER, PACO, received, SOLVIFY, send, sent, status } from './event-builders.contract.ts'
 import { fold, type LoggedEvent } from './fold.ts'
 import { externalMessage } from './message-state.ts'
 
@@ -212,10 +212,48 @@ describe('the timeline', () => {
   })
 })
 
+describe('a command', () => {
+  const standing = (...events: LoggedEvent[]) => [...fold(events).sends.values()][0]?.standing
+  const closed = { code: 131047, title: 'Re-engagement message' }
+  const requested = send('send.requested', 'c-1', at(0), {
+    command: { message: { type: 'template', template_name: 'agendar' }, requested_by: 'billing' },
+  })
+  const attempted = (attempt: number, seconds: number) => send('send.attempted', 'c-1', at(seconds), { attempt })
+  const failed = (attempts: number, seconds: number) =>
+    send('send.failed', 'c-1', at(seconds), { attempts, error: closed })
+
+  test('that was refused shows with its error, though it never became a message', () => {
+    const rows = fold([failed(1, 2), requested, attempted(1, 1)])
+    expect(rows.messages.size).toBe(0)
+    expect([...rows.sends.values()]).toMatchObject([
+      {
+        company_id: SOLVIFY,
+        command_id: 'c-1',
+        first_at: at(0),
+        requested: { kind: 'template', template: 'agendar', requested_by: 'billing' },
+        standing: { status: 'failed', attempts: 1, error: JSON.stringify(closed), phone_number_id: NUMBER },
+      },
+    ])
+  })
+  test('that became a message is sent, whatever was believed before and after', () => {
+    const message = sent('wamid.1', { command_id: 'c-1' }, { time: at(5) })
+    expect(standing(failed(9, 9), message, requested)).toMatchObject({ status: 'sent', message_id: 'wamid.1' })
+  })
+  test('that was given another round stands as that round goes', () => {
+    const redriven = send('send.redriven', 'c-1', at(60), { dead_letter: 7, attempts: 5 })
+    expect(standing(redriven, failed(5, 9))).toMatchObject({ status: 'redriven' })
+    expect(standing(attempted(6, 61), redriven, failed(5, 9))).toMatchObject({ status: 'attempted', attempts: 6 })
+    expect(standing(failed(5, 62), redriven, failed(5, 9))).toMatchObject({ status: 'failed', standing_at: at(62) })
+  })
+})
+
 describe('what leaves no trace', () => {
   test('events of no company and of other types only move the position', () => {
     const nobody = received('wamid.1', {}, { company: '_' })
-    const other = { event: { ...nobody.event, type: 'send.requested', companyid: SOLVIFY } as never, sequence: 77_000 }
+    const other = {
+      event: { ...nobody.event, type: 'account.notified', companyid: SOLVIFY } as never,
+      sequence: 77_000,
+    }
     const rows = fold([nobody, other])
     expect([rows.messages.size, rows.timeline.size, rows.contacts.size]).toEqual([0, 0, 0])
     expect(rows.position).toBe(77_000)

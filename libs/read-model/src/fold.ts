@@ -9,6 +9,7 @@ import {
 import { type ContactState, contactSaid, digitsOf, joinContacts } from './contact.ts'
 import { eventTime } from './event-time.ts'
 import { createdRank, joinMessages, type MessageState, messageText } from './message-state.ts'
+import { joinSends, SEND_TYPES, type SendState, type SendType, sendAccepted, sendSaid } from './send-state.ts'
 import { storableJson, storableText } from './storable.ts'
 import { joinTimelineRows, type TimelineRow } from './timeline.ts'
 import { UnfoldableEvent } from './unfoldable-event.ts'
@@ -23,21 +24,29 @@ export interface LoggedEvent {
 export interface Rows {
   messages: Map<string, MessageState>
   timeline: Map<string, TimelineRow>
+  sends: Map<string, SendState>
   contacts: Map<string, ContactState>
   /** The greatest sequence folded in; 0: none. */
   position: number
 }
 
-/** The types of events that become rows. */
-export const FOLDED_TYPES = ['message.created', 'message.edited', 'message.deleted', 'status.updated'] as const
-type FoldedType = (typeof FOLDED_TYPES)[number]
-type FoldedEvent = { [T in FoldedType]: StoredEvent<T> }[FoldedType]
+/** The types of events that speak of a message. */
+const MESSAGE_TYPES = ['message.created', 'message.edited', 'message.deleted', 'status.updated'] as const
+type MessageType = (typeof MESSAGE_TYPES)[number]
+type FoldedEvent = { [T in MessageType]: StoredEvent<T> }[MessageType]
 
-const isFolded = (event: GatewayEvent): event is FoldedEvent => (FOLDED_TYPES as readonly string[]).includes(event.type)
+/** The types of events that become rows. */
+export const FOLDED_TYPES = [...MESSAGE_TYPES, ...SEND_TYPES] as const
+
+const isAboutMessage = (event: GatewayEvent): event is FoldedEvent =>
+  (MESSAGE_TYPES as readonly string[]).includes(event.type)
+const isAboutSend = (event: GatewayEvent): event is { [T in SendType]: StoredEvent<T> }[SendType] =>
+  (SEND_TYPES as readonly string[]).includes(event.type)
 
 export const noRows = (): Rows => ({
   messages: new Map(),
   timeline: new Map(),
+  sends: new Map(),
   contacts: new Map(),
   position: 0,
 })
@@ -60,7 +69,13 @@ export const fold = (events: Iterable<LoggedEvent>): Rows => {
  * @throws UnfoldableEvent; `rows` is then as it was
  */
 export const foldInto = (rows: Rows, { event, sequence }: LoggedEvent): void => {
-  if (event.companyid === NO_COMPANY || !isFolded(event)) {
+  const isKnown = event.companyid !== NO_COMPANY
+  if (isKnown && isAboutSend(event)) {
+    const commandId = key('data.command_id', event.data.command_id)
+    const send = sendSaid(event, commandId, key('id', event.id), sequence, eventTime(event.time))
+    put(rows.sends, `${event.companyid}${commandId}`, send, joinSends)
+  }
+  if (!isKnown || !isAboutMessage(event)) {
     rows.position = Math.max(rows.position, sequence)
     return
   }
@@ -72,11 +87,13 @@ export const foldInto = (rows: Rows, { event, sequence }: LoggedEvent): void => 
   const message = messageOf(event, messageId, eventId, sequence, at)
   const contact = contactOf(event, at)
   if (contact !== undefined) key('data.contact', contact.contact_key)
+  const send = acceptedSend(event, messageId, eventId, sequence, at)
 
   // Nothing throws from here on.
   const company = event.companyid
   put(rows.messages, `${company}${messageId}`, message, joinMessages)
   put(rows.timeline, `${company}${messageId}\u0000${eventId}`, told, joinTimelineRows)
+  if (send !== undefined) put(rows.sends, `${company}${send.command_id}`, send, joinSends)
   if (contact !== undefined) put(rows.contacts, `${company}${contact.contact_key}`, contact, joinContacts)
   rows.position = Math.max(rows.position, sequence)
 }
@@ -212,6 +229,18 @@ const timelineRow = (
     pricing: storableJson(told?.pricing),
     callback_data: textOrNull(told?.callback_data),
   }
+}
+
+const acceptedSend = (
+  event: FoldedEvent,
+  message_id: string,
+  event_id: string,
+  sequence: number,
+  at: string,
+): SendState | undefined => {
+  if (event.type !== 'message.created' || event.data.command_id === undefined) return undefined
+  const command_id = key('data.command_id', event.data.command_id)
+  return sendAccepted(event, { command_id, event_id, message_id, sequence }, at)
 }
 
 const PHONE = /^\d+$/

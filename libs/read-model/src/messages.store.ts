@@ -1,5 +1,6 @@
 import type { Pool } from 'pg'
-import { type Cursor, encodeCursor } from './cursor.ts'
+import type { Cursor } from './cursor.ts'
+import { conditions, pageOf, time } from './list-query.ts'
 
 /** A message as the read API shows it. Times are RFC 3339, UTC. Absent values are null. */
 export interface Message {
@@ -105,9 +106,6 @@ export interface MessageQueries {
 
 export const MAX_PAGE = 200
 
-const time = (expression: string, fraction: 'MS' | 'US' = 'MS'): string =>
-  `to_char(${expression} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.${fraction}"Z"')`
-
 const MESSAGE = `e.id, e.company_id, e.last_message_uid as message_id, e.message, d.kind, d.direction, d.channel,
   d.phone_number_id, e.from_me, e.status, e.chat_id, e.sender_phone, ${time('e.created_at')} as created_at,
   ${time('e.last_message_timestamp')} as last_message_timestamp, ${time('e.updated_at')} as updated_at, e.is_deleted,
@@ -122,13 +120,7 @@ export const createMessageQueries = (pool: Pool): MessageQueries => ({
   list: async (filter) => {
     const { text, values } = listQuery(filter)
     const { rows } = await pool.query<Message & { place?: string }>(text, values)
-    const page = rows.slice(0, filter.limit)
-    const last = page.at(-1)
-    const nextCursor =
-      rows.length > filter.limit && last !== undefined
-        ? encodeCursor({ time: last.place as string, id: last.id })
-        : undefined
-    for (const row of page) delete row.place
+    const { page, nextCursor } = pageOf(rows, filter.limit)
     return { messages: page, nextCursor }
   },
 
@@ -184,31 +176,20 @@ export const createMessageQueries = (pool: Pool): MessageQueries => ({
   },
 })
 
-/** Only the conditions that were asked for, so that the plan can use an index; every value is a parameter. */
 const listQuery = (filter: MessageFilter): { text: string; values: unknown[] } => {
-  const values: unknown[] = []
-  const conditions: string[] = []
-  const where = (condition: (parameter: string) => string, value: unknown) => {
-    if (value === undefined) return
-    values.push(value)
-    conditions.push(condition(`$${values.length}`))
-  }
-  where((p) => `e.company_id = ${p}`, filter.companyId)
-  where((p) => `e.chat_id = ${p}`, filter.chatId)
-  where((p) => `e.status = ${p}`, filter.status)
-  where((p) => `e.from_me = ${p}`, filter.fromMe)
-  where((p) => `d.direction = ${p}`, filter.direction)
-  where((p) => `d.phone_number_id = ${p}`, filter.phoneNumberId)
-  where((p) => `e.created_at >= ${p}::timestamptz`, filter.since?.toISOString())
-  where((p) => `e.created_at < ${p}::timestamptz`, filter.until?.toISOString())
-  if (filter.after !== undefined) {
-    values.push(filter.after.time, filter.after.id)
-    conditions.push(`(e.created_at, e.id) < ($${values.length - 1}::timestamptz, $${values.length}::uuid)`)
-  }
-  values.push(filter.limit + 1)
+  const { and, after, parameter, values, where } = conditions()
+  and((p) => `e.company_id = ${p}`, filter.companyId)
+  and((p) => `e.chat_id = ${p}`, filter.chatId)
+  and((p) => `e.status = ${p}`, filter.status)
+  and((p) => `e.from_me = ${p}`, filter.fromMe)
+  and((p) => `d.direction = ${p}`, filter.direction)
+  and((p) => `d.phone_number_id = ${p}`, filter.phoneNumberId)
+  and((p) => `e.created_at >= ${p}::timestamptz`, filter.since?.toISOString())
+  and((p) => `e.created_at < ${p}::timestamptz`, filter.until?.toISOString())
+  after('e.created_at', 'e.id', filter.after)
   return {
     text: `select ${MESSAGE}, ${time('e.created_at', 'US')} as place
-      ${FROM} where ${conditions.join(' and ')} order by e.created_at desc, e.id desc limit $${values.length}`,
+      ${FROM} where ${where()} order by e.created_at desc, e.id desc limit ${parameter(filter.limit + 1)}`,
     values,
   }
 }

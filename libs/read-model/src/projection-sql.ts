@@ -10,7 +10,7 @@ import { STATUS_OF_RANK } from './message-state.ts'
 /** A column of an upsert: its name and type. */
 export interface Column {
   name: string
-  type: 'uuid' | 'text' | 'jsonb' | 'timestamptz' | 'bigint' | 'smallint' | 'boolean'
+  type: 'uuid' | 'text' | 'jsonb' | 'timestamptz' | 'bigint' | 'integer' | 'smallint' | 'boolean'
 }
 
 const columns = <N extends string>(types: Record<N, Column['type']>): (Column & { name: N })[] =>
@@ -249,6 +249,52 @@ export const mergeTimeline = `
   on conflict (company_id, message_id, event_id) do update set
     ${assignments(TIMELINE_COLUMNS, ['company_id', 'message_id', 'event_id'])}
   where excluded.sequence < t.sequence`
+
+const REQUESTED_COLUMNS = columns({
+  requested_event_id: 'text',
+  requested_sequence: 'bigint',
+  kind: 'text',
+  template: 'text',
+  requested_by: 'text',
+})
+
+const STANDING_COLUMNS = columns({
+  standing_rank: 'integer',
+  standing_event_id: 'text',
+  standing_sequence: 'bigint',
+  status: 'text',
+  standing_at: 'timestamptz',
+  attempts: 'integer',
+  error: 'jsonb',
+  message_id: 'text',
+  phone_number_id: 'text',
+  chat_id: 'text',
+})
+
+/** Parameters of `mergeSends`, in order. */
+export const SEND_COLUMNS: readonly Column[] = [
+  ...columns({ company_id: 'uuid', command_id: 'text', id: 'uuid', first_at: 'timestamptz' }),
+  ...REQUESTED_COLUMNS,
+  ...STANDING_COLUMNS,
+]
+
+const requestedWins = `excluded.requested_event_id is not null and (d.requested_event_id is null
+      or excluded.requested_event_id collate "C" < d.requested_event_id collate "C"
+      or (excluded.requested_event_id = d.requested_event_id and excluded.requested_sequence < d.requested_sequence))`
+
+const standingWins = `excluded.standing_rank > d.standing_rank or (excluded.standing_rank = d.standing_rank and (
+      excluded.standing_at > d.standing_at or (excluded.standing_at = d.standing_at
+        and (excluded.standing_event_id collate "C" < d.standing_event_id collate "C"
+          or (excluded.standing_event_id = d.standing_event_id and excluded.standing_sequence < d.standing_sequence)))))`
+
+export const mergeSends = `
+  insert into gateway.sends as d (${names(SEND_COLUMNS)})
+  select * from ${unnest(SEND_COLUMNS, 'i')}
+  on conflict (company_id, command_id) do update set
+    first_at = least(d.first_at, excluded.first_at),
+    ${ifWins(REQUESTED_COLUMNS, requestedWins)},
+    ${ifWins(STANDING_COLUMNS, standingWins)}
+  where excluded.first_at < d.first_at or (${requestedWins}) or (${standingWins})`
 
 export const CONTACT_COLUMNS: readonly Column[] = [
   ...columns({ company_id: 'uuid', contact_key: 'text' }),

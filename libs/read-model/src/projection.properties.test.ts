@@ -14,6 +14,7 @@ const TABLES = {
   'gateway.message_states': 'company_id, message_id',
   'gateway.message_details': 'company_id, message_id',
   'gateway.message_timeline': 'company_id, message_id, event_id',
+  'gateway.sends': 'company_id, command_id',
   'gateway.contacts': 'company_id, contact_key',
   'gateway.projections': 'name, version',
 } as const

@@ -12,17 +12,20 @@ import {
   MERGE_COLUMNS,
   mergeContacts,
   mergeDetails,
+  mergeSends,
   mergeStates,
   mergeTimeline,
   replaceEdited,
   replaceSuperseded,
+  SEND_COLUMNS,
   STATE_COLUMNS,
   settleMessages,
   TIMELINE_COLUMNS,
 } from './projection-sql.ts'
+import { type SendState, sendRowId } from './send-state.ts'
 
 /** The row of `gateway.projections` that this fold keeps. A fold that gives other rows is another version. */
-export const PROJECTION = { name: 'messages', version: 1 } as const
+export const PROJECTION = { name: 'messages', version: 2 } as const
 
 export interface ProjectionStore {
   /**
@@ -135,6 +138,7 @@ const statementsOf = (rows: Rows): Statements => {
         messages.filter(({ edit }) => edit !== undefined),
       ),
       upsert('merge_timeline', mergeTimeline, TIMELINE_COLUMNS, [...rows.timeline.values()]),
+      upsert('merge_sends', mergeSends, SEND_COLUMNS, inOrder(rows.sends).map(sendRow)),
       upsert('merge_contacts', mergeContacts, CONTACT_COLUMNS, inOrder(rows.contacts).map(contactRow)),
     ],
     advance:
@@ -188,6 +192,15 @@ const detailsStatement = (messages: readonly MessageState[]): Statement | undefi
   )
   return { name: 'merge_details', text: mergeDetails, values }
 }
+
+const sendRow = ({ company_id, command_id, first_at, requested, standing }: SendState): object => ({
+  company_id,
+  command_id,
+  id: sendRowId(company_id, command_id),
+  first_at,
+  ...requested,
+  ...standing,
+})
 
 const contactRow = ({ company_id, contact_key, said, last_seen }: ContactState): object => {
   const row: Record<string, string | undefined> = { company_id, contact_key, last_seen }

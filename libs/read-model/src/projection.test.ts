@@ -2,12 +2,14 @@ import { messageRowId } from '@cloudapi2/contracts'
 import { startPostgres, type TestServer } from '@cloudapi2/embedded'
 import type { Pool } from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { type Cursor, decodeCursor } from './cursor.ts'
 import { openDatabase } from './database.store.ts'
-import { at, deleted, edited, NUMBER, PACO, received, SOLVIFY, sent, status } from './event-builders.contract.ts'
+import { at, deleted, edited, NUMBER, PACO, received, SOLVIFY, send, sent, status } from './event-builders.contract.ts'
 import { fold, type LoggedEvent } from './fold.ts'
 import { createMessageQueries, type MessageQueries } from './messages.store.ts'
 import { migrate } from './migrate.store.ts'
 import { createProjectionStore, type ProjectionStore } from './projection.store.ts'
+import { createSendQueries } from './sends.store.ts'
 
 let server: TestServer
 let pool: Pool
@@ -27,7 +29,7 @@ afterAll(async () => {
 })
 beforeEach(async () => {
   await pool.query(`truncate public.external_messages, gateway.message_states, gateway.message_details, gateway.message_timeline,
-    gateway.contacts, gateway.projections`)
+    gateway.sends, gateway.contacts, gateway.projections`)
 })
 
 const happened = (...events: LoggedEvent[]) => store.apply(fold(events))
@@ -146,7 +148,43 @@ describe('the position', () => {
     await store.apply(fold([{ ...event, sequence: 9 }]))
     await store.apply(fold([{ ...event, sequence: 4 }]))
     const { rows } = await pool.query('select name, version, position::int from gateway.projections')
-    expect(rows).toEqual([{ name: 'messages', version: 1, position: 9 }])
+    expect(rows).toEqual([{ name: 'messages', version: 2, position: 9 }])
+  })
+})
+
+describe('the list of commands', () => {
+  test('shows how each stands, newest first, by page and narrowed', async () => {
+    const sends = createSendQueries(pool)
+    const error = { code: 'EXPIRED', title: 'half \ud83d' }
+    await happened(
+      ...Array.from({ length: 5 }, (_, i) =>
+        send('send.requested', `c-${i}`, at(i), { command: { message: { type: 'text' } } }),
+      ),
+      sent('wamid.1', { command_id: 'c-1' }, { time: at(9) }),
+    )
+    await happened(send('send.failed', 'c-3', at(9), { attempts: 2, error }))
+    const all = await sends.list({ companyId: SOLVIFY, limit: 50 })
+    expect(all.sends.map(({ command_id, status }) => [command_id, status])).toEqual([
+      ['c-4', 'requested'],
+      ['c-3', 'failed'],
+      ['c-2', 'requested'],
+      ['c-1', 'sent'],
+      ['c-0', 'requested'],
+    ])
+    expect(all.sends[1]).toMatchObject({ kind: 'text', attempts: 2, error: { code: 'EXPIRED' }, requested_at: at(3) })
+    expect(all.sends[3]).toMatchObject({ message_id: 'wamid.1', attempts: null, error: null, updated_at: at(9) })
+
+    const first = await sends.list({ companyId: SOLVIFY, limit: 2 })
+    const rest = await sends.list({
+      companyId: SOLVIFY,
+      limit: 3,
+      after: decodeCursor(first.nextCursor as string) as Cursor,
+    })
+    expect([...first.sends, ...rest.sends]).toEqual(all.sends)
+    expect(rest.nextCursor).toBeUndefined()
+    const failed = await sends.list({ companyId: SOLVIFY, status: 'failed', since: new Date(at(1)), limit: 50 })
+    expect(failed.sends.map(({ command_id }) => command_id)).toEqual(['c-3'])
+    expect((await sends.list({ companyId: 'b1f0a0de-0000-4000-8000-00000000000b', limit: 50 })).sends).toEqual([])
   })
 })
 
@@ -158,7 +196,6 @@ describe('the list of messages', () => {
     await happened(...events)
     const seen: string[] = []
     let after: { time: string; id: string } | undefined
-    const { decodeCursor } = await import('./cursor.ts')
     do {
       const page = await queries.list({ companyId: SOLVIFY, limit: 4, ...(after === undefined ? {} : { after }) })
       seen.push(...ids(page.messages))

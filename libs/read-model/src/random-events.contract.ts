@@ -1,6 +1,7 @@
 import { type Direction, eventId, type GatewayEvent, newEvent } from '@cloudapi2/contracts'
 import fc from 'fast-check'
 import type { LoggedEvent } from './fold.ts'
+import { SEND_TYPES } from './send-state.ts'
 
 /** Two companies, so that a row that forgets its company shows. */
 export const COMPANIES = ['a9242a58-4f5d-494c-8a74-45f8cee150e6', 'b1f0a0de-0000-4000-8000-00000000000b'] as const
@@ -123,6 +124,37 @@ const status = fc.record({
     .map(withoutAbsent),
 })
 
+/** Of few commands, and with few attempts, so that they collide. */
+const send = fc
+  .record({
+    type: fc.constantFrom(...SEND_TYPES),
+    command_id: fc.constantFrom('cmd-1', 'cmd-\u00002'),
+    attempt: fc.integer({ min: 1, max: 3 }),
+    phone_number_id: optional(fc.constantFrom('674372385752523')),
+    chat_id: optional(fc.constantFrom('34608684495', 'ES.\ud800')),
+    error: fc.record({ code: fc.constantFrom(130429, 'EXPIRED'), title: text }),
+    command: optional(
+      fc.constantFrom(
+        { message: { type: 'template', template_name: 'agendar' }, requested_by: 'billing\u0000' },
+        { message: { type: 'media', kind: 'image' } },
+        7,
+      ),
+    ),
+  })
+  .map(({ type, command_id, attempt, phone_number_id, chat_id, error, command }) => ({
+    type,
+    data: withoutAbsent({
+      command_id,
+      phone_number_id,
+      chat_id,
+      ...(type === 'send.requested' ? { command } : {}),
+      ...(type === 'send.attempted' || type === 'send.refused' || type === 'send.uncertain' ? { attempt } : {}),
+      ...(type === 'send.failed' || type === 'send.parked' || type === 'send.redriven' ? { attempts: attempt } : {}),
+      ...(type === 'send.redriven' ? { dead_letter: 7 } : {}),
+      ...(['send.refused', 'send.uncertain', 'send.failed', 'send.parked'].includes(type) ? { error } : {}),
+    }),
+  }))
+
 const fact = fc
   .record({
     fact: fc.oneof(
@@ -130,6 +162,7 @@ const fact = fc
       { weight: 2, arbitrary: edited },
       { weight: 1, arbitrary: deleted },
       { weight: 5, arbitrary: status },
+      { weight: 3, arbitrary: send },
     ),
     time,
     company: fc.constantFrom(...COMPANIES),
@@ -139,10 +172,10 @@ const fact = fc
   .map(
     ({ fact: { type, data }, time: at, company, salt }) =>
       newEvent({
-        id: eventId(company, type, data.message_id, at, String(salt)),
+        id: eventId(company, type, subjectOf(data), at, String(salt)),
         source: '/test',
         type,
-        subject: data.message_id,
+        subject: subjectOf(data),
         time: at,
         companyId: company,
         channel: 'whatsapp',
@@ -150,6 +183,9 @@ const fact = fc
         data: data as never,
       }) as GatewayEvent,
   )
+
+const subjectOf = (data: { message_id: string } | { command_id: string }): string =>
+  'message_id' in data ? data.message_id : data.command_id
 
 /**
  * A log: events in the order they were stored, each with its sequence; some are in it twice, as happens outside the

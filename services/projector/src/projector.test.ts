@@ -353,6 +353,35 @@ describe('the read API', () => {
     })
   })
 
+  test('lists the commands of a company, the refused ones too', async () => {
+    const { app, isReady } = await startProjector()
+    const commandId = uniquely('command')
+    await store([
+      newEvent({
+        id: eventId(OTHER, 'send.failed', commandId),
+        source: '/sender',
+        type: 'send.failed',
+        subject: commandId,
+        time: '2026-11-24T08:15:31.000Z',
+        companyId: OTHER,
+        channel: 'whatsapp',
+        recordedTime: '2026-11-24T08:15:31.000Z',
+        data: { command_id: commandId, attempts: 1, error: { code: 131047, title: 'Re-engagement message' } },
+      }) as GatewayEvent,
+    ])
+    await until(isReady)
+    await until(async () => (await count('gateway.sends', `command_id = '${commandId}'`)) === 1)
+    expect(await get(app, `/companies/${OTHER}/sends?status=failed`, stranger.key)).toMatchObject({
+      status: 200,
+      body: { sends: [{ command_id: commandId, error: { code: 131047 } }], next_cursor: null },
+    })
+    expect(await get(app, `/companies/${OTHER}/sends?status=lost`, stranger.key)).toMatchObject({
+      status: 400,
+      body: { fields: [{ path: 'status' }] },
+    })
+    expect(await get(app, `/companies/${OTHER}/sends`, reader.key)).toMatchObject({ status: 403 })
+  })
+
   test('names the parameters that are wrong, and none of their values', async () => {
     const { app, isReady } = await startProjector()
     await until(isReady)

@@ -1,7 +1,14 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { subjects } from '@cloudapi2/contracts'
 import { type Consumer, consumeBatches, EVENTS, type Nats, type Publisher } from '@cloudapi2/nats'
-import { createMessageQueries, createProjectionStore, FOLDED_TYPES, migrate, openDatabase } from '@cloudapi2/read-model'
+import {
+  createMessageQueries,
+  createProjectionStore,
+  createSendQueries,
+  FOLDED_TYPES,
+  migrate,
+  openDatabase,
+} from '@cloudapi2/read-model'
 import type { Logger, Metrics, Readiness } from '@cloudapi2/service-kit'
 import type { TenantDirectory } from '@cloudapi2/tenants'
 import type { FastifyInstance } from 'fastify'
@@ -117,7 +124,15 @@ export const startService = ({ config, log, metrics, readiness, nats, publisher,
     }),
   )
   const stopAnswering = answerLatestConversation(nats, queries)
-  const app = buildApp({ log, metrics, readiness, adminToken: config.adminToken, tenants, queries })
+  const app = buildApp({
+    log,
+    metrics,
+    readiness,
+    adminToken: config.adminToken,
+    tenants,
+    queries,
+    sends: createSendQueries(pool),
+  })
 
   return {
     app,
