@@ -46,6 +46,11 @@ export const subjects = {
     `cmd.send.${companyToken(companyId)}.${word('channel', channel)}`,
   allSendCommands: 'cmd.send.>',
 
+  /** `cmd.lane.<number>.<priority>`: commands whose number is known, on their way to whoever owns its lane. */
+  laneCommand: (phoneNumberId: string, priority: 'high' | 'normal'): string =>
+    `cmd.lane.${word('phone number id', phoneNumberId)}.${priority}`,
+  allLaneCommands: 'cmd.lane.>',
+
   /** `dlq.<service>.<company_id>` */
   deadLetter: (service: string, companyId: string): string =>
     `dlq.${word('service', service)}.${isCompanyId(companyId) ? companyId : NO_COMPANY}`,
@@ -67,6 +72,17 @@ export const parseSendSubject = (subject: string): { company_id: string | undefi
 
 /** Header of a command: the subject its outcome is to be published to (JetStream keeps no reply subject). */
 export const REPLY_TO_HEADER = 'Reply-To'
+/**
+ * Header of a command: when its number is paused, its caller wants to be told at once that the command is kept, and why,
+ * instead of waiting. Any value. Its outcome follows on the same subject when there is one.
+ */
+export const ANSWER_IF_PAUSED_HEADER = 'Answer-If-Paused'
+/** The number whose lane a subject is; undefined when it is none. */
+export const parseLaneSubject = (subject: string): string | undefined =>
+  /^cmd\.lane\.([a-z0-9_-]{1,64})\.(?:high|normal)$/.exec(subject)?.[1]
+
+/** Header of a command in a lane: the subject it came on. */
+export const COMMAND_SUBJECT_HEADER = 'Command-Subject'
 /** Header of a command given back to its worker: a status proved that it was sent, what remains is to tell the log. */
 export const SETTLED_HEADER = 'Settled-By-Status'
 /** W3C trace context, on every message. */

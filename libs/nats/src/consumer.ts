@@ -9,6 +9,8 @@ export interface Delivery {
   subject: string
   data: Uint8Array
   header: (name: string) => string | undefined
+  /** Every header, the first value of each. */
+  headers: () => Record<string, string>
   sequence: number
   /** From 1. */
   deliveryCount: number
@@ -30,6 +32,11 @@ export interface ConsumerOptions {
   ackWaitMs?: number
   /** Deliveries held in memory at most. */
   maxBuffered?: number
+  /**
+   * A consumer that exists only while somebody pulls: its state is in the server's memory, and the server removes it
+   * after this time without a pull. What was delivered and not acknowledged stays in the stream.
+   */
+  inactiveThresholdMs?: number
   /** Bytes asked of the server in one pull: more than its 64 MB write limit at once would cut the connection. */
   maxPullBytes?: number
 }
@@ -82,6 +89,9 @@ const openConsumer = async (options: ConsumerOptions, work: () => void) => {
     max_ack_pending: Math.max(maxBuffered * 4, 1_000),
     // Always the list: a consumer with one filter cannot be given a second one later.
     filter_subjects: [...filterSubjects],
+    ...(options.inactiveThresholdMs === undefined
+      ? {}
+      : { inactive_threshold: nanos(options.inactiveThresholdMs), mem_storage: true, num_replicas: 1 }),
   }
   const create = async () => {
     const manager = await nats.raw.jetstreamManager({ checkAPI: false })
@@ -191,6 +201,8 @@ const held = (message: Msg): Held => {
     subject: message.subject,
     data: message.data,
     header: (name) => message.headers?.get(name) || undefined,
+    headers: () =>
+      Object.fromEntries((message.headers?.keys() ?? []).map((name) => [name, message.headers?.get(name) ?? ''])),
     deliveryCount: Number(tokens[at]),
     sequence: Number(tokens[at + 1]),
     storedAt: new Date(Number(tokens[at + 3]) / 1e6),
@@ -377,5 +389,15 @@ export const consumeBatches = async (
       await loop
       consumer.close()
     },
+  }
+}
+
+/** Removes a durable consumer; nothing happens when there is none. What it had not acknowledged stays in the stream. */
+export const removeConsumer = async (nats: Nats, stream: string, durable: string): Promise<void> => {
+  const manager = await nats.raw.jetstreamManager({ checkAPI: false })
+  try {
+    await manager.consumers.delete(stream, durable)
+  } catch (error) {
+    if (!(error instanceof NatsError && error.api_error?.code === 404)) throw error
   }
 }

@@ -18,8 +18,12 @@ export interface KvBucket {
   create: (key: string, value: Uint8Array | string) => Promise<number>
   /** @throws KvConflict when the key is no longer at `revision` */
   update: (key: string, value: Uint8Array | string, revision: number) => Promise<number>
-  /** Leaves a marker, which watchers see. */
-  delete: (key: string) => Promise<void>
+  /**
+   * Leaves a marker, which watchers see.
+   *
+   * @throws KvConflict when a revision is given and the key is no longer at it
+   */
+  delete: (key: string, revision?: number) => Promise<void>
   /**
    * Calls `onValue` for every key's value now and for every change from then on (`undefined`: deleted or expired), and
    * `onCurrent` whenever everything known to the server has been told. It starts again after every loss of the
@@ -61,7 +65,8 @@ export const openKv = async (nats: Nats, bucket: string, log: NatsLog): Promise<
     put: (key, value) => kv.put(key, encode(value)),
     create: (key, value) => kv.create(key, encode(value)).catch(conflictOr(bucket)),
     update: (key, value, revision) => kv.update(key, encode(value), revision).catch(conflictOr(bucket)),
-    delete: (key) => kv.delete(key),
+    delete: (key, revision) =>
+      kv.delete(key, revision === undefined ? {} : { previousSeq: revision }).catch(conflictOr(bucket)),
     watch: (handlers) => watch(nats, kv, bucket, log, handlers),
   }
 }

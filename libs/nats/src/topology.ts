@@ -74,6 +74,9 @@ export const streams = ({ replicas, eventsMaxAgeMs }: TopologyOptions): Stream[]
   },
 ]
 
+/** A lease that is not renewed is over after this. */
+export const LEASE_TTL_MS = 15_000
+
 export const BUCKETS = {
   tenants: 'tenants',
   templates: 'templates',
@@ -92,7 +95,7 @@ export const buckets = ({ replicas }: TopologyOptions): { name: string; options:
     name: BUCKETS.sendLedger,
     options: { history: 1, replicas, ttl: 7 * DAY_MS, description: 'How each command stands' },
   },
-  { name: BUCKETS.leases, options: { history: 1, replicas, ttl: 15_000, description: 'Who works what' } },
+  { name: BUCKETS.leases, options: { history: 1, replicas, ttl: LEASE_TTL_MS, description: 'Who works what' } },
 ]
 
 /** A stream or bucket is missing or could not be brought to what this version needs. */

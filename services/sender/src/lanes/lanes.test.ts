@@ -1,0 +1,272 @@
+import { COMMAND_SUBJECT_HEADER, subjects } from '@cloudapi2/contracts'
+import { startNats, type TestServer } from '@cloudapi2/embedded'
+import {
+  ack,
+  applyTopology,
+  BUCKETS,
+  COMMANDS,
+  connectNats,
+  createPublisher,
+  type Delivery,
+  type KvBucket,
+  type Nats,
+  openKv,
+  type Publisher,
+  storedUnder,
+} from '@cloudapi2/nats'
+import { createLog } from '@cloudapi2/service-kit'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { laneWindow } from './lane-window.ts'
+import { createLanes, type Lanes, type LanesDeps } from './lanes.handler.ts'
+import { createLeases, type Leases } from './leases.client.ts'
+
+const log = createLog({ service: 'test', level: 'silent' })
+let server: TestServer
+let nats: Nats
+let publisher: Publisher
+let bucket: KvBucket
+let sequence = 0
+
+beforeAll(async () => {
+  server = await startNats()
+  nats = await connectNats({ url: server.url, name: 'operator', log })
+  await applyTopology(nats, { replicas: 1, eventsMaxAgeMs: 0 })
+  publisher = createPublisher(nats, { timeoutMs: 5_000 })
+  bucket = await openKv(nats, BUCKETS.leases, log)
+})
+afterAll(async () => {
+  await nats?.close()
+  await server?.stop()
+})
+
+const realClock = {
+  now: () => performance.now(),
+  every: (ms: number, run: () => void) => {
+    const timer = setInterval(run, ms)
+    return () => clearInterval(timer)
+  },
+}
+const leasesOf = (ttlMs = 15_000): Leases => createLeases({ bucket, log, ttlMs, clock: realClock })
+
+let numbers = 0
+/** A number of this test alone. */
+let number: string
+let running: { lanes: Lanes; stopping: AbortController }[]
+beforeEach(() => {
+  number = String(1_000 + numbers++)
+  running = []
+})
+afterEach(() => Promise.all(running.map(stop)))
+
+const stop = async ({ lanes, stopping }: { lanes: Lanes; stopping: AbortController }) => {
+  stopping.abort(new Error('the test is over'))
+  await lanes.stop()
+}
+
+/** A sender as far as its lanes go. */
+const sender = (options: Partial<LanesDeps> = {}) => {
+  const stopping = new AbortController()
+  const worked: string[] = []
+  const lanes = createLanes({
+    nats,
+    log,
+    publisher,
+    leases: leasesOf(),
+    work: async ({ subject, data }: Delivery) => {
+      worked.push(`${subject} ${Buffer.from(data)}`)
+      return ack
+    },
+    window: () => 4,
+    idleMs: 60_000,
+    sweepMs: 3_600_000,
+    stopping: stopping.signal,
+    ...options,
+  })
+  const started = { lanes, stopping, worked }
+  running.push(started)
+  return started
+}
+
+const put = async (body: string, priority: 'high' | 'normal' = 'normal', of = number) => {
+  await publisher.publish({
+    subject: subjects.laneCommand(of, priority),
+    msgId: `test:${sequence++}`,
+    data: body,
+    headers: { [COMMAND_SUBJECT_HEADER]: 'cmd.send._.whatsapp' },
+  })
+}
+const waiting = async (of = number) => (await storedUnder(nats, COMMANDS, `cmd.lane.${of}.>`)).size
+const consumersOf = async (of = number) => {
+  const manager = await nats.raw.jetstreamManager()
+  const names = (await manager.consumers.list(COMMANDS).next()).map(({ name }) => name)
+  return names.filter((name) => name.startsWith(`lane-${of}-`))
+}
+
+describe('a lane', () => {
+  test('works what lies in it, under the subject it came on', async () => {
+    await put('one')
+    const { lanes, worked } = sender()
+    lanes.ensure(number)
+    await vi.waitFor(() => expect(worked).toEqual(['cmd.send._.whatsapp one']))
+    await vi.waitFor(async () => expect(await waiting()).toBe(0))
+  })
+  test('is gone when it has had no work for a while, and comes back with the next command', async () => {
+    const { lanes, worked } = sender({ idleMs: 50 })
+    await put('one')
+    lanes.ensure(number)
+    await vi.waitFor(async () => {
+      expect(worked).toHaveLength(1)
+      expect([lanes.owned(), await consumersOf(), await bucket.get(`lane.${number}`)]).toEqual([0, [], undefined])
+    })
+    await put('two')
+    lanes.ensure(number)
+    await vi.waitFor(() => expect(worked).toHaveLength(2))
+  })
+  test('leaves nothing lying that came while it closed', async () => {
+    const { lanes, worked } = sender({ idleMs: 4 })
+    // Each at another moment of its closing: nobody sweeps in this test.
+    for (let n = 0; n < 60; n++) {
+      await put(`n${n}`)
+      lanes.ensure(number)
+    }
+    await vi.waitFor(() => expect(new Set(worked).size).toBe(60), { timeout: 10_000 })
+  })
+  test('of one number waits for no other', async () => {
+    const other = `${number}0`
+    let release = () => {}
+    const isReleased = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    const worked: string[] = []
+    const { lanes } = sender({
+      work: async ({ data }) => {
+        const body = Buffer.from(data).toString()
+        if (body === 'slow') await isReleased
+        worked.push(body)
+        return ack
+      },
+    })
+    for (let n = 0; n < 50; n++) await put('slow')
+    lanes.ensure(number)
+    await put('single', 'normal', other)
+    await put('urgent', 'high')
+    lanes.ensure(other)
+    await vi.waitFor(() => expect(worked.sort()).toEqual(['single', 'urgent']))
+    expect(
+      (await storedUnder(nats, COMMANDS, `cmd.lane.${number}.>`)).get(subjects.laneCommand(number, 'normal')),
+    ).toBe(50)
+    release()
+    await vi.waitFor(async () => expect(await waiting()).toBe(0))
+  })
+  test('is held in memory up to its window only', async () => {
+    let held = 0
+    let release = () => {}
+    const isReleased = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    let most = 0
+    const { lanes } = sender({
+      work: async () => {
+        most = Math.max(most, ++held)
+        await isReleased
+        held--
+        return ack
+      },
+    })
+    await Promise.all(Array.from({ length: 300 }, (_, n) => put(`n${n}`)))
+    lanes.ensure(number)
+    await vi.waitFor(() => expect(held).toBe(4))
+    release()
+    await vi.waitFor(async () => expect(await waiting()).toBe(0))
+    expect(most).toBe(4)
+  })
+})
+
+describe('two senders', () => {
+  test('never work one lane at the same time, and one takes over at once when the other stops', async () => {
+    const [first, second] = [sender(), sender()]
+    await put('one')
+    first.lanes.ensure(number)
+    await vi.waitFor(() => expect(first.worked).toHaveLength(1))
+    await put('two')
+    second.lanes.ensure(number)
+    await vi.waitFor(() => expect(first.worked).toHaveLength(2))
+    expect(second.worked).toEqual([])
+    await stop(first)
+    await put('three')
+    second.lanes.ensure(number)
+    await vi.waitFor(() => expect(second.worked).toEqual(['cmd.send._.whatsapp three']))
+  })
+  test('the work of one that died is found by the other when its lease is over', async () => {
+    // It died: nobody renews its lease, and the bucket will forget it.
+    const revision = await bucket.create(`lane.${number}`, 'of the dead')
+    await put('one')
+    const { lanes, worked } = sender({ sweepMs: 20 })
+    lanes.ensure(number)
+    await vi.waitFor(() => expect(lanes.owned()).toBe(0)) // it asked, and was refused
+    expect(worked).toEqual([])
+    await bucket.delete(`lane.${number}`, revision)
+    await vi.waitFor(() => expect(worked).toHaveLength(1))
+  })
+  test('what was left in hand comes to the other', async () => {
+    const first = sender({
+      work: ({ data }) =>
+        new Promise((_, reject) => {
+          if (Buffer.from(data).toString() !== 'one') return
+          first.stopping.signal.addEventListener('abort', () => reject(first.stopping.signal.reason))
+        }),
+    })
+    await put('one')
+    first.lanes.ensure(number)
+    await vi.waitFor(async () => expect(await consumersOf()).toHaveLength(2))
+    await stop(first)
+    const second = sender()
+    second.lanes.ensure(number)
+    await vi.waitFor(() => expect(second.worked).toEqual(['cmd.send._.whatsapp one']), { timeout: 15_000 })
+  })
+})
+
+const clockByHand = (now = () => 0) => {
+  let run = () => {}
+  const every = (_ms: number, task: () => void) => {
+    run = task
+    return () => {}
+  }
+  return { clock: { now, every }, tick: () => run() }
+}
+
+describe('a lease', () => {
+  test('that somebody else wrote is lost, and not given back', async () => {
+    const { clock, tick } = clockByHand()
+    const lost = vi.fn()
+    const lease = await createLeases({ bucket, log, ttlMs: 15_000, clock }).take(`lane.${number}`, lost)
+    await bucket.put(`lane.${number}`, 'somebody else')
+    tick()
+    await vi.waitFor(() => expect(lost).toHaveBeenCalledOnce())
+    await lease?.release()
+    expect(Buffer.from((await bucket.get(`lane.${number}`))?.value ?? []).toString()).toBe('somebody else')
+  })
+  test('that could not be renewed in time is lost before the bucket forgets it', async () => {
+    let now = 0
+    const { clock, tick } = clockByHand(() => now)
+    const away = { ...bucket, update: () => Promise.reject(new Error('no connection')) }
+    const lost = vi.fn()
+    await createLeases({ bucket: away, log, ttlMs: 15_000, clock }).take(`lane.${number}`, lost)
+    for (now = 3_750; now <= 11_250; now += 3_750) {
+      tick()
+      await new Promise((resolve) => setImmediate(resolve))
+      expect(lost).not.toHaveBeenCalled()
+    }
+    now = 12_100
+    tick()
+    expect(lost).toHaveBeenCalledOnce()
+  })
+})
+
+test('a window holds what a number can have under way', () => {
+  expect([
+    laneWindow({ messagesPerSecond: 20 }),
+    laneWindow({ messagesPerSecond: 1_000 }),
+    laneWindow(undefined),
+  ]).toEqual([64, 2_000, 160])
+})
