@@ -11,7 +11,17 @@ import {
   resolveNatsServer,
   type SupervisedSpec,
 } from '@cloudapi2/embedded'
-import { applyTopology, BUCKETS, connectNats, createPublisher, openKv, permissions, SERVICES } from '@cloudapi2/nats'
+import {
+  applyTopology,
+  BUCKETS,
+  COMMANDS,
+  connectNats,
+  createPublisher,
+  EVENTS,
+  openKv,
+  permissions,
+  SERVICES,
+} from '@cloudapi2/nats'
 import { createTenantDirectory, parseSecretsKeys } from '@cloudapi2/tenants'
 import { request } from 'undici'
 import { banner } from './banner.ts'
@@ -271,7 +281,10 @@ const natsUsers = (secrets: Secrets): NatsUser[] => [
           '$JS.API.STREAM.UPDATE.>',
           '$JS.API.STREAM.DELETE.>',
           '$JS.API.STREAM.PURGE.>',
-          '$JS.API.STREAM.MSG.DELETE.>',
+          // Dead letters may be worked off; everything else stays as it was written.
+          ...[EVENTS, COMMANDS, ...Object.values(BUCKETS).map((bucket) => `KV_${bucket}`)].map(
+            (stream) => `$JS.API.STREAM.MSG.DELETE.${stream}`,
+          ),
           '$KV.>',
           ...SERVICES.map((service) => `$JS.API.CONSUMER.DELETE.*.${service}`),
         ],

@@ -127,7 +127,8 @@ export const parseSendCommand = (body: unknown): SendCommand => {
 /** How a command ended, or stands: what a caller is told over HTTP, and over NATS on the subject of `Reply-To`. */
 export const SendOutcome = z.discriminatedUnion('status', [
   z.object({ status: z.literal('accepted'), command_id: z.string(), message_id: z.string() }),
-  z.object({ status: z.literal('queued'), command_id: z.string() }),
+  /** `error`: why it was not sent yet; the channel has refused it, and it will be tried again. */
+  z.object({ status: z.literal('queued'), command_id: z.string(), error: SendError.optional() }),
   z.object({ status: z.literal('failed'), command_id: z.string(), error: SendError }),
 ])
 export type SendOutcome = z.infer<typeof SendOutcome>

@@ -6,6 +6,15 @@ import { UnknownEventVersion, upcast } from './upcasting.ts'
 
 const COMPANY = 'a9242a58-4f5d-494c-8a74-45f8cee150e6'
 
+const of = {
+  id: '0b6f3c52-1f0e-5f6d-8b1e-2b1f0c6d7e8f',
+  source: '/sender',
+  time: '2026-11-24T08:15:30.000Z',
+  companyId: COMPANY,
+  channel: 'whatsapp',
+  recordedTime: '2026-11-24T08:15:31.000Z',
+}
+
 const statusUpdated = (data: Partial<StatusUpdatedData> = {}) =>
   newEvent({
     id: '0b6f3c52-1f0e-5f6d-8b1e-2b1f0c6d7e8f',
@@ -31,6 +40,15 @@ test('what was stored is what is read, whatever the channel sent', () => {
       expect(decodeEvent(encodeEvent(event))).toEqual(JSON.parse(JSON.stringify(event)))
     }),
   )
+})
+
+test.each([
+  ['number.paused', { phone_number_id: '12', code: 190, title: 'Access token has expired', action: 'Replace it.' }],
+  ['number.resumed', { phone_number_id: '12', code: 190, title: 'Access token has expired', by: 'probe' }],
+] as const)('a %s comes back as it was stored, and needs its number', (type, data) => {
+  const event = newEvent({ ...of, type, subject: '12', data } as never)
+  expect(decodeEvent(encodeEvent(event))).toEqual(event)
+  expect(() => parseEvent({ ...event, data: { ...data, phone_number_id: '' } })).toThrow(UnreadableEvent)
 })
 
 test('a key that a later version added passes through', () => {

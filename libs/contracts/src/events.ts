@@ -224,6 +224,29 @@ export const SendParkedData = z.looseObject({
 })
 export type SendParkedData = z.infer<typeof SendParkedData>
 
+/** Nothing goes out from this number any more: the channel does not accept its account. Its commands are kept. */
+export const NumberPausedData = z.looseObject({
+  phone_number_id: z.string().min(1),
+  /** The channel's code. */
+  code: z.union([z.number(), z.string()]),
+  title: z.string(),
+  details: z.string().optional(),
+  /** What an operator should do about it. */
+  action: z.string().optional(),
+})
+export type NumberPausedData = z.infer<typeof NumberPausedData>
+
+/** The number sends again. */
+export const NumberResumedData = z.looseObject({
+  phone_number_id: z.string().min(1),
+  /** Why it had been paused. */
+  code: z.union([z.number(), z.string()]),
+  title: z.string(),
+  /** `credentials`: the company was given others; `probe`: the channel accepts the old ones again. */
+  by: z.enum(['credentials', 'probe']),
+})
+export type NumberResumedData = z.infer<typeof NumberResumedData>
+
 export const TenantConfiguredData = z.looseObject({
   name: z.string(),
   /** The settings with secrets masked. */
@@ -262,6 +285,8 @@ export const EVENT_DATA = {
   'send.uncertain': SendUncertainData,
   'send.redriven': SendRedrivenData,
   'send.parked': SendParkedData,
+  'number.paused': NumberPausedData,
+  'number.resumed': NumberResumedData,
   'media.stored': MediaStoredData,
   'media.failed': MediaFailedData,
   'tenant.configured': TenantConfiguredData,
@@ -286,6 +311,8 @@ export const EVENT_VERSION: Record<EventType, number> = {
   'send.uncertain': 1,
   'send.redriven': 1,
   'send.parked': 1,
+  'number.paused': 1,
+  'number.resumed': 1,
   'media.stored': 1,
   'media.failed': 1,
   'tenant.configured': 1,

@@ -14,6 +14,8 @@ export interface NatsOptions {
   /** Shown by the server for this connection, and the prefix of its reply inboxes: `_INBOX.<name>`. */
   name: string
   log: NatsLog
+  /** For a command line: gives up when the server is not there within this, and for good when it is lost. */
+  giveUpAfterMs?: number
 }
 
 export type Headers = Readonly<Record<string, string>>
@@ -70,9 +72,9 @@ const RECONNECT_WAIT_MS = 250
  * Connects, waiting for the server for as long as it takes when it is only not there yet. The client takes no
  * credentials from a URL by itself; here they are.
  *
- * @throws NatsUnreachable when the server refuses these credentials
+ * @throws NatsUnreachable when the server refuses these credentials, or is not there within `giveUpAfterMs`
  */
-export const connectNats = async ({ url, name, log }: NatsOptions): Promise<Nats> => {
+export const connectNats = async ({ url, name, log, giveUpAfterMs }: NatsOptions): Promise<Nats> => {
   const options: ConnectionOptions = {
     ...addressOf(url),
     name,
@@ -86,6 +88,7 @@ export const connectNats = async ({ url, name, log }: NatsOptions): Promise<Nats
     maxPingOut: 2,
     // A stack trace for every request cost 13 % of a publisher's time.
     noAsyncTraces: true,
+    ...(giveUpAfterMs === undefined ? {} : { waitOnFirstConnect: false, reconnect: false, timeout: giveUpAfterMs }),
   }
   let raw: NatsConnection
   try {

@@ -9,8 +9,11 @@ export {
   type Request,
 } from './connection.ts'
 export * from './consumer.ts'
+export * from './dead-letter-redrive.ts'
+export * from './dead-letters.ts'
 export * from './kv.ts'
 export * from './outcome.ts'
 export * from './permissions.ts'
 export * from './publisher.ts'
+export * from './stream-subjects.ts'
 export * from './topology.ts'

@@ -6,6 +6,9 @@ export interface ServicePermissions {
   subscribe: string[]
 }
 
+/** The sender's consumer of statuses. */
+export const SETTLEMENT_CONSUMER = 'sender-settlement'
+
 export const SERVICES = ['webhook-gateway', 'sender', 'projector', 'tenant-config'] as const
 export type ServiceName = (typeof SERVICES)[number]
 
@@ -53,13 +56,21 @@ export const permissions: Record<ServiceName, ServicePermissions> = {
       ...topologyInfo,
       'evt.*.*.message.created',
       'evt.*.*.send.*',
+      'evt.*.*.number.*',
       'evt.*.*.account.notified',
       'cmd.>',
       'dlq.sender.*',
+      // Dead letters are looked at, given back and discarded over HTTP.
+      `$JS.API.DIRECT.GET.${DEADLETTERS}`,
+      `$JS.API.STREAM.MSG.DELETE.${DEADLETTERS}`,
       'qry.conversation.latest',
       // Outcomes go to whoever asked for them, on its own reply subject.
       '_INBOX.>',
       ...consume(COMMANDS, 'sender'),
+      // A consumer per lane, named after its number.
+      ...consume(COMMANDS, '*'),
+      `$JS.API.CONSUMER.DELETE.${COMMANDS}.*`,
+      ...consume(EVENTS, SETTLEMENT_CONSUMER),
       ...readKv(BUCKETS.tenants),
       ...readKv(BUCKETS.templates),
       ...writeKv(BUCKETS.templates),
@@ -68,7 +79,8 @@ export const permissions: Record<ServiceName, ServicePermissions> = {
       ...readKv(BUCKETS.leases),
       ...writeKv(BUCKETS.leases),
     ],
-    subscribe: inbox('sender'),
+    // What comes in counts against a number's rate as well.
+    subscribe: [...inbox('sender'), 'evt.*.*.message.created'],
   },
   projector: {
     publish: [
