@@ -63,6 +63,7 @@ export const createCallLog = ({ callsMax = CALLS_MAX, seenMax = SEEN_MAX } = {})
   let ring: Call[] = []
   let total = 0
   let counters: Record<Outcome, number>
+  const refusals = new Map<number, number>()
   const seen = new Set<number>()
   const repeated = new Map<string, number>()
 
@@ -72,6 +73,7 @@ export const createCallLog = ({ callsMax = CALLS_MAX, seenMax = SEEN_MAX } = {})
     counters = { accepted: 0, refused: 0, throttled: 0, unauthorised: 0, server_error: 0, lost: 0, answered: 0 }
     seen.clear()
     repeated.clear()
+    refusals.clear()
   }
   clear()
 
@@ -93,6 +95,7 @@ export const createCallLog = ({ callsMax = CALLS_MAX, seenMax = SEEN_MAX } = {})
       ring[total % callsMax] = call
       total += 1
       counters[call.outcome] += 1
+      if (call.code !== null) refusals.set(call.code, (refusals.get(call.code) ?? 0) + 1)
       countCallbackData(call)
     },
     /** The latest calls that match, oldest first, and how many match in all of the ring. */
@@ -109,6 +112,8 @@ export const createCallLog = ({ callsMax = CALLS_MAX, seenMax = SEEN_MAX } = {})
     stats: () => ({
       calls: total,
       ...counters,
+      /** How often each of Meta's codes was answered, such as 130429. */
+      codes: Object.fromEntries(refusals),
       callback_data: {
         distinct: seen.size,
         /** How many were accepted more than once. */

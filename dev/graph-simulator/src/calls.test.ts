@@ -30,6 +30,7 @@ describe('the list of calls', () => {
       { outcome: 'unauthorised', status: 401, code: 190 },
     ])
     expect(JSON.stringify(calls)).not.toMatch(/token-a|nobody|Your order/)
+    expect((await rig.call('GET', '/simulate/stats')).body.codes).toEqual({ 131047: 1, 190: 1 })
   })
   test('never keeps a token that came in the query', async () => {
     await rig.call('GET', `/v22.0/${PHONE}?access_token=token-a`, undefined, {})

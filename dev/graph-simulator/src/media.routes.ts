@@ -12,13 +12,18 @@ const UPLOAD_MAX_BYTES = 101 * 1024 * 1024
 type Upload = { mimeType: string; bytes: Buffer }
 
 /** Reads a multipart form as Meta asks for it, or any other body as the file itself. */
-const readUpload = async (body: unknown, contentType: string): Promise<Upload | { refusal: GraphRefusal }> => {
+const readUpload = async (
+  body: unknown,
+  contentType: string,
+  product: unknown,
+): Promise<Upload | { refusal: GraphRefusal }> => {
   if (!Buffer.isBuffer(body) || body.length === 0)
     return { refusal: invalidParameter('The parameter file is required.') }
   if (!contentType.startsWith('multipart/form-data')) return { mimeType: contentType, bytes: body }
   const form = await new Response(body, { headers: { 'content-type': contentType } }).formData().catch(() => undefined)
   if (!form) return { refusal: invalidParameter('The multipart body cannot be read.') }
-  if (form.get('messaging_product') !== 'whatsapp')
+  // Graph takes parameters from the query as well; one SDK puts this one there.
+  if ((form.get('messaging_product') ?? product) !== 'whatsapp')
     return { refusal: invalidParameter('The parameter messaging_product is required.') }
   const file = form.get('file')
   if (file === null || typeof file === 'string') return { refusal: invalidParameter('The parameter file is required.') }
@@ -67,7 +72,9 @@ export const mediaRoutes = (app: FastifyInstance, simulation: Simulation): void 
     if (!number || !authorised.tenants.has(number.tenant)) return answerRefusal(unsupportedRequest(request.method, id))
     const fault = await meetFault(simulation, request, reply, subject)
     if (fault.kind === 'ended') return reply
-    const upload = await readUpload(request.body, request.headers['content-type'] ?? 'application/octet-stream')
+    const { messaging_product: product } = request.query as { messaging_product?: string }
+    const contentType = request.headers['content-type'] ?? 'application/octet-stream'
+    const upload = await readUpload(request.body, contentType, product)
     if ('refusal' in upload) return answerRefusal(upload.refusal)
     const refusal = sizeRefusal(upload)
     if (refusal) return answerRefusal(refusal)

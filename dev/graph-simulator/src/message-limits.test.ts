@@ -38,6 +38,17 @@ test('messages received count for the number', () => {
   expect(sendAt(limits, 0, 200)).toBe(30)
 })
 
+test('a flood of messages received keeps the number from sending for a second', () => {
+  const limits = started()
+  for (let nth = 0; nth < 10_000; nth += 1) limits.countReceived('1', 0)
+  expect(sendAt(limits, 950, 200)).toBe(0)
+  expect(sendAt(limits, 1_000, 200)).toBe(1)
+})
+
+test('nothing is refused when they are switched off', () => {
+  expect(sendAt(started({ enforce: false }), 0, 200, () => 'one')).toBe(200)
+})
+
 test('numbers do not share a limit', () => {
   const limits = started()
   sendAt(limits, 0, 200)

@@ -30,8 +30,9 @@ const createBuckets = () => {
   }
   return {
     levelOf,
-    take: (key: string, capacity: number, perMs: number, now: number) => {
-      const tokens = levelOf(key, capacity, perMs, now) - 1
+    /** `floor`: it is never emptier than that. */
+    take: (key: string, capacity: number, perMs: number, now: number, floor = Number.NEGATIVE_INFINITY) => {
+      const tokens = Math.max(floor, levelOf(key, capacity, perMs, now) - 1)
       // Taken out first, so that the order of the map is the order of use and the oldest goes first.
       buckets.delete(key)
       buckets.set(key, { tokens, at: now })
@@ -73,9 +74,12 @@ export const createMessageLimits = (initial: Limits) => {
       throughput.take(phoneNumberId, capacity(), limits.messages_per_second / 1_000, now)
       pairs.take(`${phoneNumberId}:${contact}`, limits.pair_burst, limits.pair_per_6s / 6_000, now)
     },
-    /** A message received counts for the number's throughput, and is never refused. */
+    /**
+     * A message received counts for the number's throughput, and is never refused. However many came in: a second later
+     * something may be sent again, as throughput is what happens in a second.
+     */
     countReceived: (phoneNumberId: string, now: number) =>
-      throughput.take(phoneNumberId, capacity(), limits.messages_per_second / 1_000, now),
+      throughput.take(phoneNumberId, capacity(), limits.messages_per_second / 1_000, now, 1 - capacity()),
     /** @returns the share of the hour's calls used, in percent; above 100 the call is over the limit */
     countManagementCall: (wabaId: string, now: number): number => {
       const hour = Math.floor(now / 3_600_000)

@@ -38,6 +38,7 @@ const service = startService({
   publisher,
   tenants,
   ledgerBucket: await openKv(nats, BUCKETS.sendLedger, log),
+  leasesBucket: await openKv(nats, BUCKETS.leases, log),
   templatesBucket: await openKv(nats, BUCKETS.templates, log),
   channel: whatsappChannel(graph),
 })

@@ -1,7 +1,18 @@
 import { setMaxListeners } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
 import { subjects } from '@cloudapi2/contracts'
-import { COMMANDS, type Consumer, consumeEach, type KvBucket, type Nats, type Publisher } from '@cloudapi2/nats'
+import {
+  COMMANDS,
+  type Consumer,
+  consumeEach,
+  type Delivery,
+  type KvBucket,
+  LEASE_TTL_MS,
+  type Nats,
+  type Outcome,
+  openDeadLetters,
+  type Publisher,
+} from '@cloudapi2/nats'
 import type { Logger, Metrics, Readiness } from '@cloudapi2/service-kit'
 import type { TenantDirectory } from '@cloudapi2/tenants'
 import type { FastifyInstance } from 'fastify'
@@ -11,12 +22,20 @@ import type { Channel } from './channel/channel.ts'
 import type { Config } from './config.ts'
 import { createOutcomes } from './direct-send/outcomes.client.ts'
 import { submitCommand } from './direct-send/submit-command.handler.ts'
+import { createPassage } from './meta-api/graph-passage.client.ts'
+import { hearInbound } from './pacing/inbound-traffic.client.ts'
+import { numberAlarms } from './pacing/number-alarms.handler.ts'
+import { createPacing, inFlightByRate } from './pacing/pacing.ts'
 import { createRateLimiter } from './rate-limit/sliding-window.ts'
+import { intakeHandler } from './lanes/intake.handler.ts'
+import { laneWindow } from './lanes/lane-window.ts'
+import { createLanes, type Lanes } from './lanes/lanes.handler.ts'
+import { createLeases } from './lanes/leases.client.ts'
 import { createLedger } from './send-command/ledger.store.ts'
 import { ledgerSearch } from './send-command/ledger-search.client.ts'
 import type { Pause } from './send-command/persistence.ts'
 import { workCommandHandler } from './send-command/work-command.handler.ts'
-import { createSlots } from './slots/slots.ts'
+import { startSettlement } from './settlement/settlement.app.ts'
 import { templateStore } from './template/templates.store.ts'
 import { conversationClient } from './tenant-resolution/conversation.client.ts'
 import { senderLookup } from './tenant-resolution/sender-lookup.handler.ts'
@@ -25,13 +44,29 @@ import { senderLookup } from './tenant-resolution/sender-lookup.handler.ts'
 const QUERY_TIMEOUT_MS = 2_000
 /** How often it is looked whether the tenants have come. */
 const LOOK_MS = 50
+/** Commands on their way into their lanes at the same time. */
+const INTAKE_CONCURRENCY = 128
+/** A lane costs the server about a millisecond to open: it may stay a while without work. */
+const LANE_IDLE_MS = 10_000
+/** What a sender leaves behind that dies is found by the others after its lease and this. */
+const LANE_SWEEP_MS = 3_000
 /** What a call may last beyond its time-out, and clocks may differ. */
 const CALL_SLACK_MS = 5_000
+/** A channel that failed so often in a row for one number is asked by one call at a time, seldom, until it answers. */
+const CIRCUIT = { failuresToShut: 5, probeMs: 1_000, probeCapMs: 30_000 }
 
 export interface ServiceDeps {
   config: Pick<
     Config,
-    'adminToken' | 'concurrency' | 'graph' | 'maxInHand' | 'retries' | 'sendWaitMs' | 'uncertainGraceMs'
+    | 'adminToken'
+    | 'concurrency'
+    | 'graph'
+    | 'maxInHand'
+    | 'metaWaitMs'
+    | 'pauseProbeMs'
+    | 'retries'
+    | 'sendWaitMs'
+    | 'uncertainGraceMs'
   >
   log: Logger
   metrics: Metrics
@@ -41,6 +76,7 @@ export interface ServiceDeps {
   tenants: TenantDirectory
   ledgerBucket: KvBucket
   templatesBucket: KvBucket
+  leasesBucket: KvBucket
   channel: Channel
 }
 
@@ -75,7 +111,45 @@ export const startService = (deps: ServiceDeps): Service => {
     ledger,
     findConversation: conversationClient(nats, { timeoutMs: QUERY_TIMEOUT_MS }),
   })
-  const slots = createSlots(config.concurrency)
+  const deadLetters = openDeadLetters(nats, { timeoutMs: QUERY_TIMEOUT_MS })
+  const numberChanges = metrics.counter('sender_number_changes_total', 'What happened to numbers', ['change'])
+  const pacing = createPacing({
+    clock: {
+      now: () => performance.now(),
+      after: (ms, run) => {
+        const timer = setTimeout(run, ms)
+        timer.unref()
+        return () => clearTimeout(timer)
+      },
+    },
+    random: Math.random,
+    maxInFlight: config.concurrency,
+    pace: {
+      throttle: config.retries,
+      gate: { ...CIRCUIT, pauseProbeMs: config.pauseProbeMs },
+      maxInFlight: inFlightByRate(config.concurrency),
+    },
+    onChange: numberAlarms({
+      channel: channel.name,
+      publisher,
+      log,
+      count: (change) => numberChanges.inc({ change }),
+      now,
+      pause,
+      stopping: stopping.signal,
+    }),
+  })
+  tenants.onChange((companyId) => pacing.credentialsAre(companyId, tenants.get(companyId)?.accessToken))
+  const stopHearing = hearInbound(nats, (phoneNumberId) => {
+    const tenant = tenants.byPhoneNumberId(phoneNumberId)
+    const number = tenant?.phoneNumbers.find(({ id }) => id === phoneNumberId)
+    if (tenant !== undefined && number !== undefined)
+      pacing.countInbound({ companyId: tenant.companyId, phoneNumberId, messagesPerSecond: number.messagesPerSecond })
+  })
+  metrics.gauge('sender_numbers_paused', 'Numbers whose account is refused', [], () => pacing.numbers().paused)
+  metrics.gauge('sender_numbers_down', 'Numbers whose circuit is open', [], () => pacing.numbers().down)
+  metrics.gauge('sender_turns_waited_for', 'Commands that wait for their turn', [], pacing.waiting)
+  metrics.gauge('sender_calls_in_flight', 'Calls to the channel under way', [], pacing.inFlight)
   const outcomes = createOutcomes(nats)
 
   const concluded = metrics.counter('sender_commands_total', 'Commands that came to an end, by how', ['outcome'])
@@ -93,7 +167,7 @@ export const startService = (deps: ServiceDeps): Service => {
     ledger,
     lookup,
     findTemplate: templateStore({ bucket: deps.templatesBucket, channel, log, now }),
-    slots,
+    pacing,
     publisher,
     reply: (subject, data) => nats.publish(subject, data),
     policy,
@@ -107,9 +181,42 @@ export const startService = (deps: ServiceDeps): Service => {
     stopping: stopping.signal,
   })
 
+  const work = async (delivery: Delivery): Promise<Outcome> => {
+    inHand.inc()
+    try {
+      return await handler(delivery)
+    } finally {
+      inHand.dec()
+    }
+  }
+  const leases = createLeases({
+    bucket: deps.leasesBucket,
+    log,
+    ttlMs: LEASE_TTL_MS,
+    clock: {
+      now: () => performance.now(),
+      every: (ms, run) => {
+        const timer = setInterval(run, ms)
+        return () => clearInterval(timer)
+      },
+    },
+  })
+  let lanes: Lanes | undefined
   let consumer: Consumer | undefined
   const consume = async () => {
     while (!tenants.isLoaded()) await pause(LOOK_MS, stopping.signal)
+    lanes = createLanes({
+      nats,
+      log,
+      publisher,
+      leases,
+      work,
+      window: (phoneNumberId) =>
+        laneWindow(tenants.byPhoneNumberId(phoneNumberId)?.phoneNumbers.find(({ id }) => id === phoneNumberId)),
+      idleMs: LANE_IDLE_MS,
+      sweepMs: LANE_SWEEP_MS,
+      stopping: stopping.signal,
+    })
     consumer = await consumeEach({
       nats,
       log,
@@ -119,20 +226,16 @@ export const startService = (deps: ServiceDeps): Service => {
       durable: 'sender',
       // Everything there is under it: what has a subject of another form must not lie in the queue for ever.
       filterSubjects: [subjects.allSendCommands],
-      concurrency: config.maxInHand,
-      // The server lets four times as many be unacknowledged: those in hand, and these.
-      maxBuffered: Math.max(config.concurrency * 2, Math.ceil(config.maxInHand / 3)),
-      handler: async (delivery) => {
-        inHand.inc()
-        try {
-          return await handler(delivery)
-        } finally {
-          inHand.dec()
-        }
-      },
+      concurrency: INTAKE_CONCURRENCY,
+      handler: intakeHandler({ lookup, publisher, work, onQueued: lanes.ensure }),
     })
   }
-  const starting = consume().then(
+  metrics.gauge('sender_lanes', 'Numbers with work, worked on by this process', [], () => lanes?.owned() ?? 0)
+  let settlement: Consumer | undefined
+  const settle = async () => {
+    settlement = await startSettlement({ nats, log, metrics, publisher, ledger, deadLetters })
+  }
+  const starting = Promise.all([consume(), settle()]).then(
     () => undefined,
     (error: unknown) => {
       if (!stopping.signal.aborted) throw error
@@ -147,6 +250,7 @@ export const startService = (deps: ServiceDeps): Service => {
     consumer !== undefined ? { ok: true } : { ok: false, reason: 'the consumer of commands has not started' },
   )
 
+  const passage = createPassage(config.graph)
   const app = buildApp({
     log,
     metrics,
@@ -158,7 +262,12 @@ export const startService = (deps: ServiceDeps): Service => {
     submit: submitCommand({ ledger, publisher, outcomes, tenants, policy, now, pause, leaving: leaving.signal }),
     isConnected: () => nats.isConnected(),
     sendWaitMs: config.sendWaitMs,
+    metaWaitMs: config.metaWaitMs,
+    passage,
+    graphBaseUrl: config.graph.baseUrl,
     ledger,
+    deadLetters,
+    publisher,
     now,
   })
 
@@ -169,10 +278,13 @@ export const startService = (deps: ServiceDeps): Service => {
       const closing = app.close() // no new requests; those who wait for an outcome go on waiting
       stopping.abort(new Error('the service is stopping'))
       await starting
-      await consumer?.stop()
+      await Promise.all([consumer?.stop(), lanes?.stop(), settlement?.stop()])
       leaving.abort(new Error('the service is stopping'))
       await closing
+      await passage.close()
       outcomes.stop()
+      stopHearing()
+      pacing.stop()
     },
   }
 }

@@ -1,8 +1,11 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, createServer } from 'node:net'
 import {
   decodeEvent,
+  encodeEvent,
   type GatewayEvent,
+  newEvent,
+  REDRIVE_HEADER,
   REPLY_TO_HEADER,
   type SendCommandInput,
   type SendError,
@@ -19,11 +22,14 @@ import {
   consumeEach,
   createPublisher,
   DEADLETTERS,
+  type DeadLetter,
   EVENTS,
   type Nats,
+  openDeadLetters,
   openKv,
   type Publisher,
   permissions,
+  redrivePublication,
 } from '@cloudapi2/nats'
 import { createLog, createMetrics, createReadiness } from '@cloudapi2/service-kit'
 import { createTenantDirectory, hashApiKey, newApiKey, parseSecretsKeys } from '@cloudapi2/tenants'
@@ -103,6 +109,8 @@ const startSender = async (
     capMs?: number
     sendWaitMs?: number
     maxAttempts?: number
+    pauseProbeMs?: number
+    graphUrl?: string
   } = {},
 ): Promise<Running> => {
   const log = createLog({ service: 'sender', level: 'debug' }, { write: (line) => void logged.push(line) })
@@ -113,7 +121,11 @@ const startSender = async (
     keys: parseSecretsKeys(`k1:${randomBytes(32).toString('base64')}`),
     log,
   })
-  const graphConfig = { baseUrl: graphUrl, version: 'v22.0', timeoutMs: change.graphTimeoutMs ?? GRAPH_TIMEOUT_MS }
+  const graphConfig = {
+    baseUrl: change.graphUrl ?? graphUrl,
+    version: 'v22.0',
+    timeoutMs: change.graphTimeoutMs ?? GRAPH_TIMEOUT_MS,
+  }
   const graph = createGraphClient(graphConfig)
   const service = startService({
     config: {
@@ -121,8 +133,10 @@ const startSender = async (
       concurrency: change.concurrency ?? 16,
       graph: graphConfig,
       maxInHand: 1_000,
+      pauseProbeMs: change.pauseProbeMs ?? 300_000,
       retries: { maxAttempts: change.maxAttempts ?? 3, baseMs: change.baseMs ?? 10, capMs: change.capMs ?? 100 },
       sendWaitMs: change.sendWaitMs ?? 5_000,
+      metaWaitMs: 5_000,
       uncertainGraceMs: 300,
     },
     log,
@@ -133,6 +147,7 @@ const startSender = async (
     tenants,
     ledgerBucket: await openKv(nats, BUCKETS.sendLedger, log),
     templatesBucket: await openKv(nats, BUCKETS.templates, log),
+    leasesBucket: await openKv(nats, BUCKETS.leases, log),
     channel: whatsappChannel(graph),
   })
   await service.app.listen({ host: '127.0.0.1', port: 0 })
@@ -230,19 +245,59 @@ const callsOf = async (commandId: string): Promise<Call[]> => {
   return (Array.isArray(found) ? found : (found.calls ?? [])).filter(({ callback_data }) => callback_data === commandId)
 }
 
+const tenantAtChannel = (company: Company) => ({
+  company_id: company.id,
+  waba_id: `8197${company.number}`,
+  phone_numbers: [{ id: company.number, display_phone_number: '34911234567' }],
+  access_token: `${TOKEN}${company.number}`,
+  app_secret: 'secret',
+  verify_token: 'verify',
+  // Nobody listens: its webhooks are not what is tested here.
+  webhook_url: 'http://127.0.0.1:9/webhook',
+  templates: TEMPLATES,
+})
+
+/** A port where nobody listens. */
+const freePort = (): Promise<number> =>
+  new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo
+      server.close(() => resolve(port))
+    })
+  })
+
+/** A message that came in, as the gateway tells of it. */
+const publishInbound = (company: Company) => {
+  const messageId = `wamid.${randomUUID()}`
+  const at = new Date().toISOString()
+  const event = newEvent({
+    id: randomUUID(),
+    source: '/webhook-gateway',
+    type: 'message.created',
+    subject: messageId,
+    time: at,
+    companyId: company.id,
+    channel: 'whatsapp',
+    recordedTime: at,
+    data: {
+      message_id: messageId,
+      direction: 'inbound',
+      kind: 'text',
+      status: 'received',
+      phone_number_id: company.number,
+      raw: {},
+    },
+  })
+  return operatorPublisher.publish({
+    subject: subjects.event(company.id, 'whatsapp', 'message.created'),
+    msgId: event.id,
+    data: encodeEvent(event),
+  })
+}
+
 /** Registers a company here and at the channel, and waits until the sender knows it. */
 const configure = async (company: Company, properties: Record<string, unknown> = {}): Promise<Company> => {
-  await control('PUT', 'tenants', {
-    company_id: company.id,
-    waba_id: `8197${company.number}`,
-    phone_numbers: [{ id: company.number, display_phone_number: '34911234567' }],
-    access_token: `${TOKEN}${company.number}`,
-    app_secret: 'secret',
-    verify_token: 'verify',
-    // Nobody listens: its webhooks are not what is tested here.
-    webhook_url: 'http://127.0.0.1:9/webhook',
-    templates: TEMPLATES,
-  })
+  await control('PUT', 'tenants', tenantAtChannel(company))
   const bucket = await openKv(operator, BUCKETS.tenants, silent)
   await bucket.put(
     company.id,
@@ -486,7 +541,11 @@ describe('sending over HTTP', () => {
     })
     await untilEvents(answer.body.command_id, 'send.requested', 'send.attempted', 'send.failed')
     expect(await callsOf(answer.body.command_id)).toHaveLength(1)
-    expect(deadLetters.filter(({ body }) => body.includes(answer.body.command_id))).toEqual([])
+    await vi.waitFor(() =>
+      expect(deadLetters.filter(({ body }) => body.includes(answer.body.command_id))).toMatchObject([
+        { code: '131047' },
+      ]),
+    )
   })
 
   test.each([
@@ -500,13 +559,6 @@ describe('sending over HTTP', () => {
       expect(eventsOf(answer.body.command_id, 'send.refused')).toHaveLength(refusals)
       expect(eventsOf(answer.body.command_id, 'send.attempted')).toHaveLength(refusals + 1)
     })
-  })
-
-  test('a company whose token the channel does not accept is told so, without another attempt', async () => {
-    const company = await configure(newCompany(), { WHATSAPP_ACCESS_TOKEN: 'EAAwrong' })
-    const answer = await post('/send_text_direct', company.key, text())
-    expect([answer.status, answer.body.code]).toEqual([502, 190])
-    await untilEvents(answer.body.command_id, 'send.requested', 'send.attempted', 'send.failed')
   })
 
   test.each([
@@ -816,12 +868,12 @@ describe('when the answer never comes', () => {
     const answer = await post('/send_text_direct', company.key, text('34600000004'))
     expect([answer.status, answer.body.code]).toEqual([504, 'SEND_UNCERTAIN'])
     const id = answer.body.command_id
-    await untilEvents(id, 'send.requested', 'send.attempted', 'send.uncertain')
+    await untilEvents(id, 'send.requested', 'send.attempted', 'send.uncertain', 'send.parked')
     await vi.waitFor(() =>
       expect(deadLetters.filter(({ body }) => body.includes(id))).toMatchObject([{ code: 'SEND_UNCERTAIN' }]),
     )
     expect(await callsOf(id)).toHaveLength(1)
-    expect((await get(`/commands/${id}`, company.key)).body.status).toBe('uncertain')
+    expect((await get(`/commands/${id}`, company.key)).body.status).toBe('parked')
   })
   test('the message is sent again after its grace when the company wants that, as often as is allowed', async () => {
     const company = await configure(newCompany(), { ON_UNCERTAIN: 'resend' })
@@ -876,13 +928,13 @@ describe('waiting', () => {
     await sender.stop()
     sender = await startSender({ concurrency: 1, baseMs: 600_000, capMs: 600_000 })
     const company = await configure(newCompany())
-    const waiting = textCommand({ to: '34600000003' })
+    const waiting = textCommand({ to: '34600000005' })
     void command(company.id, waiting)
     await vi.waitFor(() => expect(eventsOf(waiting.id, 'send.refused')).toHaveLength(1))
     expect(await command(company.id, textCommand())).toMatchObject({ status: 'accepted' })
 
     const standing = await get(`/commands/${waiting.id}`, company.key)
-    expect(standing.body).toMatchObject({ status: 'queued', attempts: 1, error: { code: 130429 } })
+    expect(standing.body).toMatchObject({ status: 'queued', attempts: 1, error: { code: 131000 } })
   })
   test('for an outcome ends with 202 when the service stops, and the command is gone on with afterwards', async () => {
     const company = await configure(newCompany())
@@ -891,7 +943,10 @@ describe('waiting', () => {
     await vi.waitFor(() => expect(eventsOf(key, 'send.refused')).toHaveLength(1))
     await sender.stop()
     const answer = await asked
-    expect([answer.status, answer.body]).toEqual([202, { status: 'queued', command_id: key }])
+    expect([answer.status, answer.body]).toMatchObject([
+      202,
+      { status: 'queued', command_id: key, error: { code: 130429 } },
+    ])
 
     // Its time is far off: moved here, so that the next sender need not wait for it.
     const bucket = await openKv(operator, BUCKETS.sendLedger, silent)
@@ -919,6 +974,241 @@ describe('waiting', () => {
     await sender.stop()
     sender = await startSender()
   })
+})
+
+describe('a redrive', () => {
+  const letterOf = async (commandId: string): Promise<DeadLetter> =>
+    vi.waitFor(async () => {
+      const { letters } = await openDeadLetters(operator).page({ commandId, order: 'newest', limit: 1 })
+      expect(letters).toHaveLength(1)
+      return letters[0] as DeadLetter
+    })
+  const redrive = (letter: DeadLetter, company: Company, body: object = {}) =>
+    post(`/dead-letters/${letter.id}/redrive`, company.key, body)
+
+  test('sends what failed once its cause is mended, and the log tells both rounds', async () => {
+    const company = await configure(newCompany(), { WHATSAPP_ACCESS_TOKEN: undefined })
+    const id = randomUUID()
+    expect(await command(company.id, textCommand({ id }))).toMatchObject({ error: { code: 'NO_ACCESS_TOKEN' } })
+    const letter = await letterOf(id)
+    await configure(company)
+    expect(await redrive(letter, company)).toMatchObject({ status: 202, body: { status: 'queued', command_id: id } })
+    await untilEvents(id, 'send.requested', 'send.failed', 'send.redriven', 'send.attempted', 'message.created')
+    expect(eventsOf(id, 'send.redriven')).toMatchObject([{ data: { dead_letter: letter.id, attempts: 0 } }])
+    expect(await callsOf(id)).toHaveLength(1)
+    expect((await get(`/commands/${id}`, company.key)).body).toMatchObject({ status: 'accepted', attempts: 1 })
+    expect((await openDeadLetters(operator).page({ commandId: id })).letters).toEqual([])
+  })
+  test('of what the channel refuses again is a dead letter again, with all attempts, and facts of its own', async () => {
+    const company = await configure(newCompany())
+    const id = randomUUID()
+    await command(company.id, textCommand({ id, to: '34600000002' }))
+    const first = await letterOf(id)
+    expect(first).toMatchObject({ attempts: 1, code: '131047' })
+    await redrive(first, company)
+    await untilEvents(
+      id,
+      'send.requested',
+      'send.attempted',
+      'send.failed',
+      'send.redriven',
+      'send.attempted',
+      'send.failed',
+    )
+    const second = await letterOf(id)
+    expect(second.id).toBeGreaterThan(first.id)
+    expect(second).toMatchObject({ attempts: 2, code: '131047' })
+    expect(eventsOf(id, 'send.attempted').map(({ data }) => (data as { attempt: number }).attempt)).toEqual([1, 2])
+    expect(await callsOf(id)).toHaveLength(2)
+  })
+  test('that is delivered twice is one', async () => {
+    const company = await configure(newCompany())
+    const id = randomUUID()
+    await command(company.id, textCommand({ id, to: '34600000002' }))
+    const letter = await letterOf(id)
+    // Two operators at once; the third comes when all is over.
+    const publish = () => {
+      const { commandId: _, ...publication } = redrivePublication(letter, { force: false, now: Date.now() })
+      return operatorPublisher.publish({ ...publication, msgId: randomUUID() })
+    }
+    await Promise.all([publish(), publish()])
+    await vi.waitFor(() => expect(eventsOf(id, 'send.failed')).toHaveLength(2))
+    await publish()
+    // Behind it, so that it is worked by then.
+    await command(company.id, textCommand())
+    expect(eventsOf(id, 'send.redriven')).toHaveLength(1)
+    expect(await callsOf(id)).toHaveLength(2)
+  })
+  test('of what was accepted meanwhile sends nothing', async () => {
+    const company = await configure(newCompany())
+    const id = randomUUID()
+    await command(company.id, textCommand({ id }))
+    await operatorPublisher.publish({
+      subject: subjects.sendCommand(company.id, 'whatsapp'),
+      msgId: randomUUID(),
+      data: JSON.stringify(textCommand({ id })),
+      headers: { [REDRIVE_HEADER]: JSON.stringify({ dead_letter: 1_000_000, attempts: 1, force: true }) },
+    })
+    await command(company.id, textCommand())
+    await untilEvents(id, 'send.requested', 'send.attempted', 'message.created')
+    expect(await callsOf(id)).toHaveLength(1)
+  })
+  test('of what may have been delivered is sent again by force only, and comes back without it', async () => {
+    const company = await configure(newCompany())
+    const id = randomUUID()
+    await command(company.id, textCommand({ id, to: '34600000004' }))
+    const letter = await letterOf(id)
+    expect(await redrive(letter, company)).toMatchObject({ status: 409, body: { code: 'DEAD_LETTER_UNCERTAIN' } })
+    const force = { dead_letter: letter.id, attempts: 1, force: false }
+    await operatorPublisher.publish({
+      subject: letter.subject,
+      msgId: randomUUID(),
+      data: letter.body,
+      headers: { [REDRIVE_HEADER]: JSON.stringify(force) },
+    })
+    await vi.waitFor(async () => expect((await letterOf(id)).id).toBeGreaterThan(letter.id))
+    expect(await callsOf(id)).toHaveLength(1)
+    expect(await redrive(letter, company, { force: true })).toMatchObject({ status: 202 })
+    await vi.waitFor(() => expect(eventsOf(id, 'send.parked')).toHaveLength(2), { timeout: 10_000 })
+    expect(await callsOf(id)).toHaveLength(2)
+  })
+})
+
+describe('a number whose account the channel does not accept', () => {
+  const numberEvents = (company: Company) =>
+    events
+      .filter(({ companyid, type }) => companyid === company.id && type.startsWith('number.'))
+      .map(({ type, data }) => ({ type, data }))
+
+  test('pauses with an alarm, keeps its commands, and sends them when it has other credentials', async () => {
+    await sender.stop()
+    sender = await startSender({ sendWaitMs: 60_000 })
+    const [company, other] = [await configure(newCompany(), { WHATSAPP_ACCESS_TOKEN: 'EAAwrong' }), newCompany()]
+    const answer = await post('/send_text_direct', company.key, text())
+    expect([answer.status, answer.body]).toMatchObject([
+      202,
+      { status: 'queued', error: { code: 190, action: expect.stringContaining('token') } },
+    ])
+    // At once, and so is whoever comes later.
+    expect((await post('/send_text_direct', company.key, text('608684497'))).body).toMatchObject({
+      status: 'queued',
+      error: { code: 190 },
+    })
+    const more = Array.from({ length: 20 }, () => textCommand({ to: '608684496' }))
+    const outcomes = Promise.all(more.map((sent) => command(company.id, sent)))
+    await vi.waitFor(() =>
+      expect(numberEvents(company)).toEqual([
+        {
+          type: 'number.paused',
+          data: expect.objectContaining({ phone_number_id: company.number, code: 190, action: expect.any(String) }),
+        },
+      ]),
+    )
+    expect(await (await fetch(`${sender.url}/metrics`)).text()).toMatch(/sender_numbers_paused\{[^}]*\} 1/)
+    // Whoever sends from elsewhere is not concerned.
+    await configure(other)
+    expect(await command(other.id, textCommand())).toMatchObject({ status: 'accepted' })
+    expect((await get(`/commands/${answer.body.command_id}`, company.key)).body).toMatchObject({ status: 'queued' })
+    // One call found out; the others have waited.
+    expect(((await control('GET', `calls?phone_number_id=${company.number}`)) as { matched: number }).matched).toBe(1)
+
+    await configure(company)
+    expect((await outcomes).filter(({ status }) => status !== 'accepted')).toEqual([])
+    await untilEvents(
+      answer.body.command_id,
+      'send.requested',
+      'send.attempted',
+      'send.refused',
+      'send.attempted',
+      'message.created',
+    )
+    await vi.waitFor(() =>
+      expect(numberEvents(company).at(1)).toMatchObject({ type: 'number.resumed', data: { by: 'credentials' } }),
+    )
+  })
+
+  test('tries from time to time, and goes on when it was mended at the channel; no attempt was lost', async () => {
+    await sender.stop()
+    sender = await startSender({ pauseProbeMs: 50, maxAttempts: 2 })
+    const company = newCompany()
+    await configure(company)
+    await control('PUT', 'tenants', { ...tenantAtChannel(company), access_token: 'EAAanother' })
+    const sent = textCommand()
+    const outcome = command(company.id, sent)
+    await vi.waitFor(() => expect(eventsOf(sent.id, 'send.refused').length).toBeGreaterThan(3))
+    await control('PUT', 'tenants', tenantAtChannel(company))
+    expect(await outcome).toMatchObject({ status: 'accepted' })
+    await vi.waitFor(() =>
+      expect(numberEvents(company)).toMatchObject([
+        { type: 'number.paused' },
+        { type: 'number.resumed', data: { by: 'probe', code: 190 } },
+      ]),
+    )
+  })
+
+  test('lets a command go that has expired meanwhile', async () => {
+    const company = await configure(newCompany(), { WHATSAPP_ACCESS_TOKEN: 'EAAwrong' })
+    const sent = textCommand({ expires_at: new Date(Date.now() + 500).toISOString() })
+    expect(await command(company.id, sent)).toMatchObject({ status: 'failed', error: { code: 'EXPIRED' } })
+  })
+})
+
+describe('a channel that cannot be reached', () => {
+  test('uses up no attempt, however long it takes: the command waits', async () => {
+    await sender.stop()
+    const port = await freePort()
+    sender = await startSender({ graphUrl: `http://127.0.0.1:${port}`, maxAttempts: 2 })
+    const company = await configure(newCompany())
+    const sent = textCommand()
+    const outcome = command(company.id, sent)
+    await vi.waitFor(() => expect(eventsOf(sent.id, 'send.refused').length).toBeGreaterThan(4))
+    await vi.waitFor(() => expect(logged.join()).toContain('number.circuit_opened'))
+    const late = buildSimulator({ tenants: [tenantAtChannel(company)] })
+    await late.listen({ host: '127.0.0.1', port })
+    try {
+      expect(await outcome).toMatchObject({ status: 'accepted' })
+      await vi.waitFor(() => expect(logged.join()).toContain('number.circuit_closed'))
+    } finally {
+      await sender.stop()
+      await late.close()
+      sender = await startSender()
+    }
+  })
+})
+
+describe('the pace of a number', () => {
+  test('never makes the channel refuse for too much, whatever comes at once, and whoever writes meanwhile', async () => {
+    const company = await configure(newCompany())
+    await control('DELETE', 'calls')
+    const sent = Array.from({ length: 300 }, (_, n) => textCommand({ to: `6001${String(20_100 + n)}` }))
+    const outcomes = Promise.all(sent.map((one) => command(company.id, one)))
+    // Some of what comes in is heard of late, as in life: there is room for that.
+    await control('POST', 'inbound', { phone_number_id: company.number, from: '34611111111', text: 'hi', count: 20 })
+    await Promise.all(Array.from({ length: 20 }, () => publishInbound(company)))
+    expect((await outcomes).filter(({ status }) => status !== 'accepted')).toEqual([])
+    const { accepted, codes } = (await control('GET', 'stats')) as { accepted: number; codes: object }
+    expect([accepted, codes]).toEqual([300, {}])
+    const calls = (await control('GET', `calls?phone_number_id=${company.number}&outcome=accepted`)) as {
+      calls: { at: string }[]
+    }
+    const times = calls.calls.map(({ at }) => Date.parse(at))
+    expect(times).toHaveLength(300)
+    // At 80 a second, with what came in: it took its time, and not much more.
+    const seconds = (Math.max(...times) - Math.min(...times)) / 1_000
+    expect(seconds).toBeGreaterThan(300 / 80 - 0.5)
+    expect(seconds).toBeLessThan(15)
+  }, 60_000)
+
+  test('to one person is 45 at once; another person waits for none of the rest', async () => {
+    const company = await configure(newCompany())
+    const many = Array.from({ length: 46 }, () => textCommand({ to: '600120001' }))
+    const outcomes = many.map((one) => command(company.id, one))
+    expect(await command(company.id, textCommand({ to: '600120009' }))).toMatchObject({ status: 'accepted' })
+    await vi.waitFor(() => expect(many.filter(({ id }) => eventsOf(id, 'message.created').length > 0)).toHaveLength(45))
+    expect((await Promise.all(outcomes)).filter(({ status }) => status !== 'accepted')).toEqual([])
+    const calls = (await control('GET', `calls?phone_number_id=${company.number}`)) as { calls: Call[] }
+    expect(calls.calls.filter(({ outcome }) => outcome !== 'accepted')).toEqual([])
+  }, 30_000)
 })
 
 describe('when NATS goes away', () => {

@@ -33,9 +33,15 @@ export interface PreparedMessage {
 /** A template's definition as the channel gave it: kept, and handed back to the channel. */
 export type TemplateDefinition = Record<string, unknown>
 
+/**
+ * Whom a refusal concerns: this message alone; all to this recipient, or all of this number, of which there are too
+ * many; all of this account, which is not accepted; everybody, as the channel itself does not work.
+ */
+export type Concern = 'message' | 'recipient' | 'number' | 'account' | 'channel'
+
 export type SendResult =
   | { kind: 'accepted'; receipt: Receipt }
-  | { kind: 'refused'; error: SendError; retry: Retry; retryAfterMs?: number }
+  | { kind: 'refused'; error: SendError; retry: Retry; concerns: Concern; retryAfterMs?: number }
   /** The request may have reached the channel; what became of it is not known. */
   | { kind: 'unknown'; error: SendError }
   /** The request certainly did not reach the channel. */

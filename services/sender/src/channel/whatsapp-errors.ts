@@ -1,7 +1,7 @@
 import type { SendError } from '@cloudapi2/contracts'
-import { errorInfo, type GraphError, isRetryable, type NetworkFault } from '@cloudapi2/whatsapp'
+import { errorInfo, type GraphError, isCredentialError, isRetryable, type NetworkFault } from '@cloudapi2/whatsapp'
 import type { Retry } from '../send-command/send-command.ts'
-import type { Fault } from './channel.ts'
+import type { Concern, Fault } from './channel.ts'
 
 /** Meta's families of errors that say: this account may not, whatever the message. */
 const ACCOUNT_FAMILIES = new Set(['authorization', 'integrity', 'registration'])
@@ -12,6 +12,23 @@ export const faultOf = (error: GraphError): Fault => {
   if (family === 'throttling') return 'throttled'
   if (family !== undefined && ACCOUNT_FAMILIES.has(family)) return 'account'
   return isRetryable(error) || error.httpStatus >= 500 ? 'channel' : 'request'
+}
+
+const PAIR_RATE_LIMIT = 131056
+/** Besides the family of throttling: another limit is being applied to the number. */
+const IN_MAINTENANCE = 131057
+/** Blocked, locked, unpaid: as with the credentials, nothing goes out until somebody has seen to it. */
+const ACCOUNT_STOPPED = new Set([368, 131_031, 131_042])
+/** Meta, or its part that sends, is out of order, whatever the HTTP status says. */
+const OUT_OF_ORDER = new Set([2, 131_016, 133_004])
+
+/** Whom it concerns besides the message. */
+export const concernOf = (error: GraphError): Concern => {
+  const { code, httpStatus } = error
+  if (code === PAIR_RATE_LIMIT) return 'recipient'
+  if (code === IN_MAINTENANCE || httpStatus === 429 || errorInfo(code)?.family === 'throttling') return 'number'
+  if (isCredentialError(code) || ACCOUNT_STOPPED.has(code)) return 'account'
+  return OUT_OF_ORDER.has(code) || (httpStatus >= 500 && isRetryable(error)) ? 'channel' : 'message'
 }
 
 export const retryOf = (error: GraphError): Retry => {
@@ -29,6 +46,13 @@ export const sendErrorOf = (error: GraphError): SendError => {
     ...(action === undefined ? {} : { action }),
     ...(error.fbtraceId === undefined ? {} : { fbtrace_id: error.fbtraceId }),
     fault: faultOf(error),
+    // As it was answered, for those who speak the channel's own language (meta-api).
+    answer: {
+      status: error.httpStatus,
+      message: error.message,
+      ...(error.type === undefined ? {} : { type: error.type }),
+      ...(error.subcode === undefined ? {} : { subcode: error.subcode }),
+    },
   }
 }
 

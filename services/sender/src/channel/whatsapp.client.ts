@@ -7,7 +7,7 @@ import {
   writeCallbackData,
 } from '@cloudapi2/whatsapp'
 import type { Channel, SendResult, TemplateDefinition } from './channel.ts'
-import { isFromInBetween, retryOf, sendErrorOf, unknownError, unreachableError } from './whatsapp-errors.ts'
+import { concernOf, isFromInBetween, retryOf, sendErrorOf, unknownError, unreachableError } from './whatsapp-errors.ts'
 import { summaryOfBody } from './whatsapp-summary.ts'
 
 /** The channel's definitions are plain JSON to everybody else; what is handed back here was made here. */
@@ -70,6 +70,7 @@ export const whatsappChannel = (graph: GraphClient): Channel => ({
           kind: 'refused',
           error: sendErrorOf(result.error),
           retry: retryOf(result.error),
+          concerns: concernOf(result.error),
           ...(result.retryAfterMs === undefined ? {} : { retryAfterMs: result.retryAfterMs }),
         }
       case 'unknown':

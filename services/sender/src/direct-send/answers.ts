@@ -8,7 +8,6 @@ import { nextStep, type Policy } from '../send-command/send-command.ts'
 const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   UNKNOWN_COMPANY: 404,
   PHONE_NUMBER_OF_ANOTHER_COMPANY: 403,
-  CHANNEL_UNREACHABLE: 503,
   CONVERSATIONS_UNAVAILABLE: 503,
   SEND_UNCERTAIN: 504,
 }

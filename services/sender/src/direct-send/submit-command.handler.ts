@@ -1,4 +1,5 @@
 import {
+  ANSWER_IF_PAUSED_HEADER,
   CORRELATION_HEADER,
   REPLY_TO_HEADER,
   type SendCommand,
@@ -11,6 +12,7 @@ import type { TenantDirectory } from '@cloudapi2/tenants'
 import { fingerprintOf, ledgerKey } from '../send-command/command-name.ts'
 import type { Ledger } from '../send-command/ledger.store.ts'
 import type { Pause } from '../send-command/persistence.ts'
+import { outcomeOf } from '../send-command/outcome-of.ts'
 import { initial, type Policy } from '../send-command/send-command.ts'
 import { settledOutcome } from './answers.ts'
 import type { Outcomes } from './outcomes.client.ts'
@@ -81,6 +83,7 @@ export const submitCommand =
           data: JSON.stringify(command),
           headers: {
             [REPLY_TO_HEADER]: expected.replyTo,
+            [ANSWER_IF_PAUSED_HEADER]: '1',
             [TRACEPARENT_HEADER]: traceparent,
             [CORRELATION_HEADER]: id,
           },
@@ -88,21 +91,20 @@ export const submitCommand =
       const queued: SendOutcome = { status: 'queued', command_id: id }
       if (waitMs === 0) return { kind: 'outcome', outcome: queued, isReplayed }
 
-      const ask = async (): Promise<SendOutcome | undefined> => {
-        const stored = await ledger.find(companyId, id)
-        return stored && settledOutcome(stored.entry, now(), policy)
-      }
+      const ask = async () => (await ledger.find(companyId, id))?.entry
       const fromLedger = async (): Promise<SendOutcome> => {
         for (;;) {
           await pause(ASK_EVERY_MS, over.signal)
-          const outcome = await ask()
+          const entry = await ask()
+          const outcome = entry && settledOutcome(entry, now(), policy)
           if (outcome !== undefined) return outcome
         }
       }
       // The answer may have been lost on its way: the ledger has the last word.
       const atTheEnd = () =>
         ask().then(
-          (outcome) => outcome ?? queued,
+          // One that waits for its next attempt says why.
+          (entry) => (entry === undefined ? queued : outcomeOf(id, entry.state)),
           () => queued,
         )
       const patience = pause(waitMs, over.signal).then(atTheEnd, () => (leaving.aborted ? atTheEnd() : queued))

@@ -8,7 +8,7 @@ import {
   withoutNul,
 } from '@cloudapi2/contracts'
 import type { MessageSummary, PreparedMessage } from '../channel/channel.ts'
-import type { Receipt, SendEvent } from './send-command.ts'
+import type { Receipt, Round, SendEvent } from './send-command.ts'
 
 export const SOURCE = '/sender'
 
@@ -75,21 +75,32 @@ export const storedEvent = (event: SendEvent, about: About, recordedTime: string
     case 'send.parked':
       return newEvent({
         ...common,
-        id: id(),
+        id: id(...roundOf(event)),
         type: event.type,
         subject,
         data: { ...of, attempts: event.attempts, error: event.error },
       }) as StoredEvent
+    case 'send.redriven':
+      return newEvent({
+        ...common,
+        id: id(String(event.letter)),
+        type: event.type,
+        subject,
+        data: { ...of, dead_letter: event.letter, attempts: event.attempts },
+      }) as StoredEvent
     case 'send.failed':
       return newEvent({
         ...common,
-        id: id(),
+        id: id(...roundOf(event)),
         type: event.type,
         subject,
         data: { ...of, attempts: event.attempts, error: event.error },
       }) as StoredEvent
   }
 }
+
+/** Each round may end once; those of before there were rounds keep their ids. */
+const roundOf = ({ round }: { round?: Round }): string[] => (round === undefined ? [] : [String(round.letter)])
 
 const outboundMessage = (receipt: Receipt, about: About) => {
   const { command, message } = about

@@ -16,12 +16,16 @@ export interface LedgerEntry {
 
 const attempts = z.number().int().nonnegative()
 const at = z.iso.datetime()
+const Round = z.object({ letter: z.number().int().positive(), before: attempts })
+const round = Round.optional()
+const uncounted = attempts.optional()
 const State = z.discriminatedUnion('status', [
   z.object({ status: z.literal('none') }),
-  z.object({ status: z.literal('attempting'), attempts, at }),
-  z.object({ status: z.literal('refused'), attempts, at, retryAt: at, error: SendError }),
-  z.object({ status: z.literal('uncertain'), attempts, at, error: SendError }),
-  z.object({ status: z.literal('parked'), attempts, at, error: SendError }),
+  z.object({ status: z.literal('attempting'), attempts, at, round, uncounted }),
+  z.object({ status: z.literal('refused'), attempts, at, retryAt: at, error: SendError, round, uncounted }),
+  z.object({ status: z.literal('uncertain'), attempts, at, error: SendError, round, uncounted }),
+  z.object({ status: z.literal('parked'), attempts, at, error: SendError, round }),
+  z.object({ status: z.literal('redriven'), attempts, at, round: Round }),
   z.object({
     status: z.literal('accepted'),
     attempts,
@@ -31,8 +35,9 @@ const State = z.discriminatedUnion('status', [
       contact: z.object({ phone: z.string().optional(), user_id: z.string().optional() }).optional(),
       response: z.unknown().optional(),
     }),
+    round,
   }),
-  z.object({ status: z.literal('failed'), attempts, at, error: SendError, exhausted: z.boolean() }),
+  z.object({ status: z.literal('failed'), attempts, at, error: SendError, exhausted: z.boolean(), round }),
 ])
 
 const Entry = z.object({

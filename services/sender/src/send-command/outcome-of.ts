@@ -11,10 +11,12 @@ export const outcomeOf = (commandId: string, state: SendState): SendOutcome => {
       return { status: 'failed', command_id: commandId, error: state.error }
     case 'parked':
       return { status: 'failed', command_id: commandId, error: refusals.uncertain }
+    case 'refused':
+      return { status: 'queued', command_id: commandId, error: state.error }
     case 'none':
     case 'attempting':
     case 'uncertain':
-    case 'refused':
+    case 'redriven':
       return { status: 'queued', command_id: commandId }
   }
 }

@@ -1,14 +1,17 @@
 import type { SendError } from '@cloudapi2/contracts'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { storedEvent } from './facts.ts'
 import {
   attemptsOf,
   decide,
   evolve,
+  factsOf,
   initial,
   nextStep,
   type Policy,
   type SendDecision,
+  type SendEvent,
   type SendState,
 } from './send-command.ts'
 
@@ -22,28 +25,33 @@ type Answer = 'accept' | 'refuse for now' | 'refuse for good' | 'lost' | 'lost a
 /** One turn of one of two workers: it goes on with what it has in hand, or dies and starts afresh. */
 interface Turn {
   worker: 0 | 1
-  act: 'go on' | 'die'
+  /** `redrive`: an operator takes a dead letter out, one that was taken out before too. */
+  act: 'go on' | 'die' | 'redrive'
   answer: Answer
   passesMs: number
 }
 
-const turns = fc.array(
-  fc.record<Turn>({
-    worker: fc.constantFrom(0, 1),
-    act: fc.oneof(
-      { weight: 12, arbitrary: fc.constant('go on' as const) },
-      { weight: 1, arbitrary: fc.constant('die' as const) },
-    ),
-    answer: fc.oneof(
-      { weight: 6, arbitrary: fc.constant<Answer>('refuse for now') },
-      { weight: 1, arbitrary: fc.constantFrom<Answer>('accept', 'refuse for good') },
-      { weight: 2, arbitrary: fc.constantFrom<Answer>('lost', 'lost and not done') },
-    ),
-    passesMs: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 3_000 }), fc.integer({ min: 0, max: 90_000 })),
-  }),
-  // Without it most lists have ten turns, and nobody comes as far as a second call.
-  { maxLength: 80, size: 'max' },
-)
+const turnsOf = (redrives: number) =>
+  fc.array(
+    fc.record<Turn>({
+      worker: fc.constantFrom(0, 1),
+      act: fc.oneof(
+        { weight: 12, arbitrary: fc.constant<Turn['act']>('go on') },
+        { weight: 1, arbitrary: fc.constant<Turn['act']>('die') },
+        { weight: redrives, arbitrary: fc.constant<Turn['act']>('redrive') },
+      ),
+      answer: fc.oneof(
+        { weight: 6, arbitrary: fc.constant<Answer>('refuse for now') },
+        { weight: 1, arbitrary: fc.constantFrom<Answer>('accept', 'refuse for good') },
+        { weight: 2, arbitrary: fc.constantFrom<Answer>('lost', 'lost and not done') },
+      ),
+      passesMs: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 3_000 }), fc.integer({ min: 0, max: 90_000 })),
+    }),
+    // Without it most lists have ten turns, and nobody comes as far as a second call.
+    { maxLength: 80, size: 'max' },
+  )
+const turns = turnsOf(0)
+const turnsWithRedrives = turnsOf(3)
 
 type Worker =
   | { doing: 'nothing' }
@@ -57,12 +65,16 @@ type Worker =
  * Two workers with the same command in hand, over one ledger with compare-and-set, against a channel that accepts,
  * refuses and loses. Each turn is one step between two of which everything may happen.
  */
-const run = (script: readonly Turn[], policy: Policy) => {
+const run = (script: readonly Turn[], policy: Policy, force = false) => {
   let now = Date.UTC(2026, 10, 24)
   let ledger: { state: SendState; revision: number } = { state: initial, revision: 0 }
   const workers: [Worker, Worker] = [{ doing: 'nothing' }, { doing: 'nothing' }]
   const calls: { after: SendState; taken: boolean; unknown: boolean }[] = []
   const history: SendState[] = [initial]
+  const facts: SendEvent[] = []
+  /** Numbers of the dead letters: one for each end that is no acceptance. */
+  const letters: number[] = []
+  let redriven = 0
   const iso = () => new Date(now).toISOString()
 
   const write = (decision: SendDecision, seen: { state: SendState; revision: number }): boolean => {
@@ -71,6 +83,8 @@ const run = (script: readonly Turn[], policy: Policy) => {
     if (seen.revision !== ledger.revision) return false
     ledger = { state: events.reduce(evolve, seen.state), revision: ledger.revision + 1 }
     history.push(ledger.state)
+    facts.push(...events)
+    if (ledger.state.status === 'failed' || ledger.state.status === 'parked') letters.push(letters.length + 1)
     return true
   }
 
@@ -80,6 +94,14 @@ const run = (script: readonly Turn[], policy: Policy) => {
     now += workers.some(({ doing }) => doing === 'calling') ? Math.min(passesMs, 5_000) : passesMs
     if (act === 'die') {
       workers[worker] = { doing: 'nothing' }
+      continue
+    }
+    if (act === 'redrive') {
+      const letter = letters[passesMs % letters.length]
+      const before = ledger.revision
+      if (letter !== undefined)
+        write({ type: 'Redrive', at: iso(), letter, attempts: attemptsOf(ledger.state), force }, ledger)
+      redriven += ledger.revision - before
       continue
     }
     switch (doing.doing) {
@@ -127,7 +149,7 @@ const run = (script: readonly Turn[], policy: Policy) => {
         break
     }
   }
-  return { calls, history, state: ledger.state }
+  return { calls, history, facts, letters, redriven, state: ledger.state }
 }
 
 const parking: Policy = {
@@ -197,6 +219,59 @@ test('whoever is told to attempt has something to decide, so that no command goe
         expect(decide({ type: 'Attempt', at: new Date(now).toISOString(), policy }, state)).not.toEqual([])
       },
     ),
+    { numRuns: 1_000 },
+  )
+})
+
+test('a command that is redriven without force is taken by the channel at most once all the same', () => {
+  fc.assert(
+    fc.property(turnsWithRedrives, (script) => {
+      expect(run(script, parking).calls.filter(({ taken }) => taken).length).toBeLessThanOrEqual(1)
+    }),
+    { numRuns: 2_000 },
+  )
+})
+
+test('a dead letter begins one round of attempts at most, however often it is redriven', () => {
+  fc.assert(
+    fc.property(turnsWithRedrives, fc.constantFrom(parking, resending), fc.boolean(), (script, policy, force) => {
+      const { calls, letters, redriven } = run(script, policy, force)
+      expect(redriven).toBeLessThanOrEqual(letters.length)
+      expect(calls.length).toBeLessThanOrEqual(policy.maxAttempts * (1 + redriven))
+    }),
+    { numRuns: 1_000 },
+  )
+})
+
+const about = {
+  companyId: 'a9242a58-4f5d-494c-8a74-45f8cee150e6',
+  command: {
+    id: 'c-1',
+    channel: 'whatsapp',
+    to: '34608684495',
+    message: { type: 'text', text: 'Hi' },
+    priority: 'normal',
+  },
+} as const
+const idOf = (fact: SendEvent) => storedEvent(fact, about, '2026-11-24T08:00:00.000Z').id
+
+test('no two facts of a command have one id, in whatever round they happened', () => {
+  fc.assert(
+    fc.property(turnsWithRedrives, fc.constantFrom(parking, resending), (script, policy) => {
+      const ids = run(script, policy, true).facts.map(idOf)
+      expect(new Set(ids).size).toBe(ids.length)
+    }),
+    { numRuns: 1_000 },
+  )
+})
+
+test('what a state proves has the ids of what happened', () => {
+  fc.assert(
+    fc.property(turnsWithRedrives, fc.constantFrom(parking, resending), (script, policy) => {
+      const { facts, state } = run(script, policy, true)
+      const happened = facts.map(idOf)
+      for (const fact of factsOf(state)) expect(happened).toContain(idOf(fact))
+    }),
     { numRuns: 1_000 },
   )
 })

@@ -7,6 +7,7 @@ import {
   factsOf,
   INTERRUPTED,
   initial,
+  isDone,
   nextStep,
   type Policy,
   type Receipt,
@@ -234,4 +235,171 @@ describe('what a state proves is told again', () => {
     expect(factsOf(stateAfter([requested(0), attempted(0), uncertain(1)]))).toEqual([uncertain(1)])
   })
   test('nothing of what nobody worked on', () => expect(factsOf(initial)).toEqual([]))
+})
+
+describe('a redrive', () => {
+  const redrive = (letter: number, seconds: number, force = false): SendDecision => ({
+    type: 'Redrive',
+    at: at(seconds),
+    letter,
+    attempts: 3,
+    force,
+  })
+  const redriven = (letter: number, seconds: number, attempts: number): SendEvent => ({
+    type: 'send.redriven',
+    at: at(seconds),
+    letter,
+    attempts,
+  })
+  const exhausted = [
+    requested(0),
+    attempted(0),
+    refused(1),
+    attempted(3, 2),
+    refused(4, 2),
+    attempted(6, 3),
+    failed(7, 3, throttled, true),
+  ]
+  const round = { letter: 12, before: 3 }
+
+  test('begins a new round of what was exhausted, refused for good, or never attempted', () => {
+    given(...exhausted)
+      .when(redrive(12, 100))
+      .decides(redriven(12, 100, 3))
+    given(requested(0), attempted(0), failed(1, 1, closed))
+      .when(redrive(12, 100))
+      .decides(redriven(12, 100, 1))
+    given(requested(0), failed(0, 0, closed))
+      .when(redrive(12, 100))
+      .decides(redriven(12, 100, 0))
+  })
+  test('goes on at once, and numbers the attempts on', () => {
+    given(...exhausted, redriven(12, 100, 3))
+      .next(100)
+      .toEqual({ step: 'attempt' })
+    given(...exhausted, redriven(12, 100, 3))
+      .when(attempt(100))
+      .decides(attempted(100, 4))
+  })
+  test('counts its attempts afresh', () => {
+    const second = [...exhausted, redriven(12, 100, 3), attempted(100, 4)]
+    given(...second)
+      .when(recordRefused(101, 'backoff', throttled, 4))
+      .decides(refused(101, 4))
+    given(...second)
+      .when(recordRefused(101, 'once', throttled, 4))
+      .decides(refused(101, 4))
+    given(...second, refused(101, 4), attempted(103, 5), refused(104, 5), attempted(106, 6))
+      .when(recordRefused(107, 'backoff', throttled, 6))
+      .decides({ ...failed(107, 6, throttled, true), round } as SendEvent)
+  })
+  test('delivered twice is one', () => {
+    given(...exhausted, redriven(12, 100, 3))
+      .when(redrive(12, 101))
+      .decidesNothing()
+    given(...exhausted, redriven(12, 100, 3), attempted(100, 4), failed(101, 4, closed))
+      .when(redrive(12, 200))
+      .decidesNothing()
+  })
+  test('of the next dead letter begins the next round, and one of an earlier letter none', () => {
+    const twice = [...exhausted, redriven(12, 100, 3), attempted(100, 4), failed(101, 4, closed)]
+    given(...twice)
+      .when(redrive(13, 200))
+      .decides(redriven(13, 200, 4))
+    given(...twice)
+      .when(redrive(11, 200))
+      .decidesNothing()
+  })
+  test('of what was accepted sends nothing', () =>
+    given(requested(0), attempted(0), accepted(1))
+      .when(redrive(12, 100, true))
+      .decidesNothing())
+  test('of what was given up and then proved to be sent sends nothing', () =>
+    given(requested(0), attempted(0), uncertain(1), parked(70, 1), accepted(80))
+      .when(redrive(12, 100, true))
+      .decidesNothing())
+  test('of what is still being worked on changes nothing', () => {
+    given(requested(0), attempted(0))
+      .when(redrive(12, 1, true))
+      .decidesNothing()
+    given(requested(0), attempted(0), refused(1))
+      .when(redrive(12, 1, true))
+      .decidesNothing()
+    given(requested(0), attempted(0), uncertain(1))
+      .when(redrive(12, 2, true))
+      .decidesNothing()
+  })
+  test('of what may have been delivered must be forced, and is not taken for done', () => {
+    const given1 = [requested(0), attempted(0), uncertain(1), parked(70, 1)]
+    given(...given1)
+      .when(redrive(12, 100))
+      .decidesNothing()
+    expect(isDone({ letter: 12 }, stateAfter(given1))).toBe(false)
+    given(...given1)
+      .when(redrive(12, 100, true))
+      .decides(redriven(12, 100, 1))
+    expect(isDone({ letter: 12 }, stateAfter([...given1, redriven(12, 100, 1)]))).toBe(true)
+  })
+  test('of what the ledger has forgotten goes on after the attempts that the dead letter tells of', () => {
+    given()
+      .when(redrive(12, 100))
+      .decides(requested(100), redriven(12, 100, 3))
+    given(requested(100), redriven(12, 100, 3))
+      .when(attempt(100))
+      .decides(attempted(100, 4))
+  })
+  test('may be parked again, for another redrive to be forced', () =>
+    given(...exhausted, redriven(12, 100, 3), attempted(100, 4), uncertain(101, 4))
+      .when(park(170))
+      .decides({ ...parked(170, 4), round } as SendEvent))
+  test('of what cannot be sent as it is fails again', () =>
+    given(requested(0), failed(0, 0, closed), redriven(12, 100, 0))
+      .when(reject(100, closed))
+      .decides({ ...failed(100, 0, closed), round: { letter: 12, before: 0 } } as SendEvent))
+  test('is told again by whoever takes it over', () =>
+    expect(factsOf(stateAfter([...exhausted, redriven(12, 100, 3)]))).toEqual([requested(100), redriven(12, 100, 3)]))
+})
+
+describe('a refusal that is nobody’s fault', () => {
+  const kept = (seconds: number, attempt: number): SendDecision => ({
+    type: 'RecordRefused',
+    at: at(seconds),
+    attempt,
+    error: { code: 190, title: 'Access token has expired' },
+    retry: 'uncounted',
+    delayMs: 0,
+    policy,
+  })
+  const afterKept = (times: number): SendState =>
+    Array.from({ length: times }).reduce<SendState>((state, _, n) => {
+      const attempting = decide(attempt(n), state).reduce(evolve, state)
+      return decide(kept(n, n + 1), attempting).reduce(evolve, attempting)
+    }, initial)
+
+  test('is repeated however often it happens, under numbers of its own', () => {
+    expect(afterKept(20)).toMatchObject({ status: 'refused', attempts: 20, uncounted: 20 })
+    expect(factsOf(afterKept(20))).toMatchObject([{ type: 'send.refused', attempt: 20 }])
+  })
+  test('leaves all attempts for what is the fault of the command', () => {
+    let state = afterKept(20)
+    const refusals: string[] = []
+    for (let n = 21; state.status !== 'failed'; n++) {
+      state = decide(attempt(1_000 * n), state).reduce(evolve, state)
+      const events = decide(
+        { type: 'RecordRefused', at: at(1_000 * n), attempt: n, error: throttled, retry: 'backoff', delayMs: 0, policy },
+        state,
+      )
+      refusals.push(...events.map(({ type }) => type))
+      state = events.reduce(evolve, state)
+    }
+    expect(refusals).toEqual(['send.refused', 'send.refused', 'send.failed'])
+    expect(state).toMatchObject({ attempts: 23, exhausted: true })
+  })
+})
+
+test('a command that waits for its next attempt waits no longer than it is of use', () => {
+  const until = { ...policy, expiresAt: at(5) }
+  const waiting = [attempted(1), refused(2, 1, 60)].reduce(evolve, initial)
+  expect(nextStep(waiting, ms(3), until)).toEqual({ step: 'wait', until: ms(5) })
+  expect(decide(attempt(5, until), waiting)).toEqual([failed(5, 1, EXPIRED)])
 })

@@ -1,10 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import {
+  ANSWER_IF_PAUSED_HEADER,
   deterministicId,
   encodeEvent,
   eventId,
   newEvent,
+  parseRedrive,
+  REDRIVE_HEADER,
   REPLY_TO_HEADER,
+  type Redrive,
   SETTLED_HEADER,
   type SendCommand,
   type SendError,
@@ -17,8 +21,9 @@ import { ack, type Delivery, KvConflict, later, MAX_DELIVERIES, type Outcome, ty
 import { type Logger, traceparentFrom } from '@cloudapi2/service-kit'
 import type { Tenant, TenantDirectory } from '@cloudapi2/tenants'
 import type { Channel, PreparedMessage, SendResult } from '../channel/channel.ts'
+import { callReport } from '../pacing/call-report.ts'
+import type { Pacing, TurnVerdict } from '../pacing/pacing.ts'
 import { chatIdOf, parseRecipient, type Recipient } from '../recipient/recipient.ts'
-import type { Slots } from '../slots/slots.ts'
 import type { FindTemplate } from '../template/templates.store.ts'
 import type { SenderLookup } from '../tenant-resolution/sender-lookup.handler.ts'
 import { fingerprintOf, ledgerKey } from './command-name.ts'
@@ -30,11 +35,13 @@ import { readCommand, replySubject } from './read-command.ts'
 import { refusals } from './refusals.ts'
 import { type Backoff, retryDelayMs } from './retry-delay.ts'
 import {
+  attemptsInRound,
   attemptsOf,
   decide,
   evolve,
   factsOf,
   initial,
+  isDone,
   type NextStep,
   nextStep,
   type Policy,
@@ -49,7 +56,7 @@ export interface WorkDeps {
   ledger: Ledger
   lookup: SenderLookup
   findTemplate: FindTemplate
-  slots: Slots
+  pacing: Pick<Pacing, 'take' | 'pauseOf'>
   publisher: Pick<Publisher, 'publish'>
   /** Core publish: an answer nobody waits for any more is lost, the ledger has it. */
   reply: (subject: string, data: string) => void
@@ -80,7 +87,11 @@ interface Job {
   /** Why it cannot be sent, known before it is worked on. */
   refusal: SendError | undefined
   isRedelivered: boolean
+  /** It comes out of the dead letters, to be attempted anew. */
+  redrive: Redrive | undefined
   traceparent: string
+  /** To a caller who wants to know at once. */
+  tellPaused: (error: SendError) => void
 }
 
 interface Ended {
@@ -96,7 +107,7 @@ interface Ended {
  * point: what was done stands in the ledger, and what the ledger proves is told to the log again.
  */
 export const workCommandHandler = (deps: WorkDeps): ((delivery: Delivery) => Promise<Outcome>) => {
-  const { tenants, channel, ledger, lookup, slots, publisher, log, now, pause, stopping } = deps
+  const { tenants, channel, ledger, lookup, pacing, publisher, log, now, pause, stopping } = deps
   const underWay = new Map<string, Promise<unknown>>()
   const iso = () => new Date(now()).toISOString()
 
@@ -191,7 +202,7 @@ export const workCommandHandler = (deps: WorkDeps): ((delivery: Delivery) => Pro
     const claim = async (held: Held): Promise<Held | undefined> => {
       try {
         const events = decide({ type: 'Attempt', at: iso(), policy }, held.entry.state)
-        if (events.length === 0) return held // it expired while it waited for its slot
+        if (events.length === 0) return held // it expired in the last moment
         let claimed = await commit(held, events)
         // Its confirmation was long on its way: others would take it for abandoned in the middle of the call.
         while (
@@ -225,6 +236,8 @@ export const workCommandHandler = (deps: WorkDeps): ((delivery: Delivery) => Pro
       await tell(factsOf(found))
       told = found
     } else if (found.status !== 'none') told = found // a repeat of what has ended: told at its time
+    const redrive = job.redrive && { ...job.redrive, letter: job.redrive.dead_letter }
+    if (redrive !== undefined) held = await record(held, { type: 'Redrive', at: iso(), ...redrive })
 
     for (;;) {
       const { state } = held.entry
@@ -232,7 +245,10 @@ export const workCommandHandler = (deps: WorkDeps): ((delivery: Delivery) => Pro
       if (next.step === 'end') {
         // Somebody else settled it, such as a status that was faster than the channel's answer: it is ours to tell.
         if (state !== told) await tell(factsOf(state))
-        return { held, end: next.as, message: about.message, isRepeat: !job.isRedelivered && state === found }
+        // A redrive that was refused goes back to the dead letters it came from.
+        const isRefused = redrive !== undefined && state.status === 'parked' && !isDone(redrive, state)
+        const isRepeat = !job.isRedelivered && state === found && !isRefused
+        return { held, end: next.as, message: about.message, isRepeat }
       }
       if (next.step === 'wait') {
         await pause(Math.max(1, next.until - now()), stopping)
@@ -253,12 +269,28 @@ export const workCommandHandler = (deps: WorkDeps): ((delivery: Delivery) => Pro
         if (held.entry.state.status === 'uncertain') held = await record(held, { type: 'Park', at: iso(), policy })
         continue
       }
-      const { account, recipient, message } = prepared
-      const release = await slots.take(
-        { companyId, phoneNumberId: account.phoneNumberId, chatId: chatIdOf(recipient), priority: command.priority },
+      const { phoneNumberId, recipient, message } = prepared
+      const paused = pacing.pauseOf(phoneNumberId)
+      if (paused !== undefined) job.tellPaused(paused)
+      const turn = await pacing.take(
+        {
+          companyId,
+          phoneNumberId,
+          chatId: chatIdOf(recipient),
+          priority: command.priority,
+          messagesPerSecond: messagesPerSecondOf(tenants.get(companyId), phoneNumberId),
+          expiresInMs: command.expires_at === undefined ? undefined : Date.parse(command.expires_at) - now(),
+        },
         stopping,
       )
       try {
+        if (turn.isExpired) {
+          held = await record(held, expiry(held.entry.state))
+          continue
+        }
+        // It may have waited for hours: with the credentials of now, and not at all without any.
+        const token = tenants.get(companyId)?.accessToken
+        if (token === undefined) continue
         const claimed = await claim(held)
         if (claimed === undefined) {
           held = await load(stopping)
@@ -267,15 +299,30 @@ export const workCommandHandler = (deps: WorkDeps): ((delivery: Delivery) => Pro
         held = claimed
         if (held.entry.state.status !== 'attempting') continue
         const startedAt = now()
-        const result = await channel.send(account, message.body)
+        const result = await channel.send({ phoneNumberId, token }, message.body)
         deps.observeCall(result.kind, (now() - startedAt) / 1_000)
-        held = await record(held, decisionOf(result, attemptsOf(held.entry.state)))
+        const attempt = attemptsOf(held.entry.state)
+        const verdict = turn.report(
+          callReport(result, {
+            token,
+            isCurrentToken: token === tenants.get(companyId)?.accessToken,
+            cause: `${command.id}:${attempt}`,
+          }),
+        )
+        held = await record(held, decisionOf(result, attempt, verdict))
       } finally {
-        release()
+        turn.release()
       }
     }
 
-    function decisionOf(result: SendResult, attempt: number): SendDecision {
+    /** The clock that ran out was another one than that of decisions: its time has come, whatever they say. */
+    function expiry(state: SendState): SendDecision {
+      const at = new Date(Math.max(now(), Date.parse(command.expires_at ?? ''))).toISOString()
+      // What may have been sent already has not failed by expiring.
+      return state.status === 'uncertain' ? { type: 'Park', at, policy } : { type: 'Attempt', at, policy }
+    }
+
+    function decisionOf(result: SendResult, attempt: number, { waitMs, isOwnFault }: TurnVerdict): SendDecision {
       const at = iso()
       switch (result.kind) {
         case 'accepted':
@@ -285,9 +332,13 @@ export const workCommandHandler = (deps: WorkDeps): ((delivery: Delivery) => Pro
         case 'refused':
         case 'unreachable': {
           const isRefusal = result.kind === 'refused'
-          const retry = isRefusal ? result.retry : 'backoff'
+          const isUncounted = !isRefusal || result.concerns === 'account' || !isOwnFault
+          const retry = isUncounted ? 'uncounted' : result.retry
           const asked = isRefusal ? Math.min(result.retryAfterMs ?? 0, LONGEST_RETRY_AFTER_MS) : 0
-          const delayMs = retry === 'once' ? 0 : Math.max(asked, retryDelayMs(attempt, deps.backoff, deps.random()))
+          // Whoever waits for its number waits in line; its own delay keeps those refused together apart.
+          const ownMs = retryDelayMs(Math.max(1, attemptsInRound(held.entry.state)), deps.backoff, deps.random())
+          const isAtOnce = retry === 'once' || (isRefusal && result.concerns === 'account')
+          const delayMs = isAtOnce ? 0 : Math.max(asked, waitMs, ownMs)
           return { type: 'RecordRefused', at, attempt, error: result.error, retry, delayMs, policy }
         }
       }
@@ -342,7 +393,12 @@ export const workCommandHandler = (deps: WorkDeps): ((delivery: Delivery) => Pro
       refusal: found.kind === 'refused' ? found.error : undefined,
       // Told again as well: what a status has settled after everybody had given it up.
       isRedelivered: delivery.deliveryCount > 1 || delivery.header(SETTLED_HEADER) !== undefined,
+      redrive: parseRedrive(delivery.header(REDRIVE_HEADER)),
       traceparent,
+      tellPaused: (error) => {
+        if (delivery.header(ANSWER_IF_PAUSED_HEADER) !== undefined)
+          answer({ status: 'queued', command_id: command.id, error })
+      },
     }
     let ended: Ended
     try {
@@ -409,10 +465,16 @@ const invalidCommandEvent = (
     data: { command_id: commandId, attempts: 0, error },
   }) as StoredEvent
 
+/** For a number that the company's settings do not list any more. */
+const DEFAULT_MESSAGES_PER_SECOND = 80
+
+const messagesPerSecondOf = (tenant: Tenant | undefined, phoneNumberId: string): number =>
+  tenant?.phoneNumbers.find(({ id }) => id === phoneNumberId)?.messagesPerSecond ?? DEFAULT_MESSAGES_PER_SECOND
+
 type Prepared =
   | {
       ok: true
-      account: { phoneNumberId: string; token: string }
+      phoneNumberId: string
       recipient: Recipient
       message: PreparedMessage
     }
@@ -436,7 +498,7 @@ const prepareMessage = async (deps: WorkDeps, { command, companyId, phoneNumberI
   if (!prepared.ok) return prepared
   return {
     ok: true,
-    account: { phoneNumberId, token: tenant.accessToken },
+    phoneNumberId,
     recipient,
     message: prepared.message,
   }
