@@ -79,7 +79,7 @@ test('a thousand commands, each accepted exactly once and each a message, while 
   const ids = Array.from({ length: 1_000 }, () => `once-${randomUUID()}`)
   const publishing = (async () => {
     for (let from = 0; from < ids.length; from += 50)
-      await Promise.all(ids.slice(from, from + 50).map((id, n) => publish(id, `6084${String(10_000 + from + n)}`)))
+      await Promise.all(ids.slice(from, from + 50).map((id, n) => publish(id, `6084${String(11_000 + from + n)}`)))
   })()
   const accepted = async () => [...(await acceptances()).keys()].filter((id) => id.startsWith('once-')).length
   // At moments that nobody chose: after so many acceptances, wherever each command then is.

@@ -10,6 +10,12 @@ export interface LedgerEntry {
   /** Of the command as it first came: the same id with another one is another request. */
   fingerprint: string
   state: SendState
+  /**
+   * Sequence in COMMANDS of the copy of the command whose worker wrote this. That copy stays there until what follows
+   * from the state is done, so it alone does it, however often it is delivered; every other copy is a repeat. Counts of
+   * deliveries would not tell: they begin anew with a server whose consumers live in memory.
+   */
+  worked_as?: number
   /** Unique to each change, so that a writer whose confirmation was lost knows its own entry again. */
   written_by: string
 }
@@ -46,6 +52,7 @@ const Entry = z.object({
   phone_number_id: z.string().optional(),
   fingerprint: z.string(),
   state: State,
+  worked_as: z.number().int().positive().optional(),
   written_by: z.string(),
 })
 

@@ -3,13 +3,11 @@ import {
   InvalidCommand,
   type InvalidField,
   isCompanyId,
+  MAX_COMMAND_BYTES,
   parseSendCommand,
   parseSendSubject,
   type SendCommand,
 } from '@cloudapi2/contracts'
-
-/** Far beyond any message of any channel; what follows from a command must fit into a stored message as well. */
-export const MAX_COMMAND_BYTES = 262_144
 
 export type ReadCommand =
   | { ok: true; command: SendCommand }

@@ -86,7 +86,12 @@ interface Job {
   phoneNumberId: string | undefined
   /** Why it cannot be sent, known before it is worked on. */
   refusal: SendError | undefined
-  isRedelivered: boolean
+  /** Aborts when whoever only waits is to hand its command back. */
+  leaving: AbortSignal
+  /** Sequence of this copy of the command. */
+  sequence: number
+  /** A status has settled it after everybody had given it up: told again as if by its own copy. */
+  isSettled: boolean
   /** It comes out of the dead letters, to be attempted anew. */
   redrive: Redrive | undefined
   traceparent: string
@@ -104,9 +109,12 @@ interface Ended {
 
 /**
  * Works one delivery of a command to its end: accepted, failed, or parked because nobody knows. Safe to redeliver at any
- * point: what was done stands in the ledger, and what the ledger proves is told to the log again.
+ * point: what was done stands in the ledger, and what the ledger proves is told to the log again. What only waits is
+ * handed back when `leaving` aborts; without it, when the service stops.
  */
-export const workCommandHandler = (deps: WorkDeps): ((delivery: Delivery) => Promise<Outcome>) => {
+export const workCommandHandler = (
+  deps: WorkDeps,
+): ((delivery: Delivery, leaving?: AbortSignal) => Promise<Outcome>) => {
   const { tenants, channel, ledger, lookup, pacing, publisher, log, now, pause, stopping } = deps
   const underWay = new Map<string, Promise<unknown>>()
   const iso = () => new Date(now()).toISOString()
@@ -141,7 +149,7 @@ export const workCommandHandler = (deps: WorkDeps): ((delivery: Delivery) => Pro
   }
 
   const work = async (job: Job): Promise<Ended> => {
-    const { command, companyId, phoneNumberId, fingerprint, traceparent } = job
+    const { command, companyId, phoneNumberId, fingerprint, traceparent, leaving } = job
     const tenant = tenants.get(companyId)
     const policy: Policy = { ...deps.policy, onUncertain: tenant?.onUncertain ?? 'park', expiresAt: command.expires_at }
     const about = aboutOf(job, tenant)
@@ -177,7 +185,7 @@ export const workCommandHandler = (deps: WorkDeps): ((delivery: Delivery) => Pro
       const write = () => {
         // An intent counts from when it was written, however long that took.
         const fresh = state.status === 'attempting' ? { ...state, at: iso() } : state
-        return ledger.write({ ...held.entry, state: fresh, written_by }, held.revision)
+        return ledger.write({ ...held.entry, state: fresh, worked_as: job.sequence, written_by }, held.revision)
       }
       const [written] = await Promise.all([persist('ledger', command.id, write), tell(events)])
       told = written.entry.state
@@ -228,10 +236,11 @@ export const workCommandHandler = (deps: WorkDeps): ((delivery: Delivery) => Pro
       return prepared
     }
 
-    let held = await load(stopping)
+    let held = await load(leaving)
     const { state: found } = held.entry
     if (held.entry.fingerprint !== fingerprint) return { held, end: 'reused', message: undefined, isRepeat: false }
-    if (found.status !== 'none' && (job.isRedelivered || nextStep(found, now(), policy).step !== 'end')) {
+    const isOwn = job.isSettled || held.entry.worked_as === job.sequence
+    if (found.status !== 'none' && (isOwn || nextStep(found, now(), policy).step !== 'end')) {
       await prepare()
       await tell(factsOf(found))
       told = found
@@ -247,12 +256,12 @@ export const workCommandHandler = (deps: WorkDeps): ((delivery: Delivery) => Pro
         if (state !== told) await tell(factsOf(state))
         // A redrive that was refused goes back to the dead letters it came from.
         const isRefused = redrive !== undefined && state.status === 'parked' && !isDone(redrive, state)
-        const isRepeat = !job.isRedelivered && state === found && !isRefused
+        const isRepeat = !isOwn && state === found && !isRefused
         return { held, end: next.as, message: about.message, isRepeat }
       }
       if (next.step === 'wait') {
-        await pause(Math.max(1, next.until - now()), stopping)
-        held = await load(stopping) // a status, or whoever has it in hand as well, may have changed it
+        await pause(Math.max(1, next.until - now()), leaving)
+        held = await load(leaving) // a status, or whoever has it in hand as well, may have changed it
         continue
       }
       if (next.step === 'park') {
@@ -281,7 +290,7 @@ export const workCommandHandler = (deps: WorkDeps): ((delivery: Delivery) => Pro
           messagesPerSecond: messagesPerSecondOf(tenants.get(companyId), phoneNumberId),
           expiresInMs: command.expires_at === undefined ? undefined : Date.parse(command.expires_at) - now(),
         },
-        stopping,
+        leaving,
       )
       try {
         if (turn.isExpired) {
@@ -293,7 +302,7 @@ export const workCommandHandler = (deps: WorkDeps): ((delivery: Delivery) => Pro
         if (token === undefined) continue
         const claimed = await claim(held)
         if (claimed === undefined) {
-          held = await load(stopping)
+          held = await load(leaving)
           continue
         }
         held = claimed
@@ -345,7 +354,7 @@ export const workCommandHandler = (deps: WorkDeps): ((delivery: Delivery) => Pro
     }
   }
 
-  return async (delivery) => {
+  return async (delivery, leaving = stopping) => {
     const startedAt = now()
     const traceparent = traceparentFrom(delivery.header(TRACEPARENT_HEADER))
     const replyTo = replySubject(delivery.header(REPLY_TO_HEADER))
@@ -377,7 +386,7 @@ export const workCommandHandler = (deps: WorkDeps): ((delivery: Delivery) => Pro
 
     const { command } = read
     const found = await lookup(command).catch((err: unknown) => {
-      if (stopping.aborted || delivery.deliveryCount < MAX_DELIVERIES) throw err
+      if (leaving.aborted || delivery.deliveryCount < MAX_DELIVERIES) throw err
       log.error({ event: 'send.sender_unknown', command_id: command.id, err })
       return { kind: 'refused' as const, error: refusals.conversationsAway, tenant: undefined }
     })
@@ -391,8 +400,9 @@ export const workCommandHandler = (deps: WorkDeps): ((delivery: Delivery) => Pro
       companyId,
       phoneNumberId: found.kind === 'found' ? found.phoneNumberId : undefined,
       refusal: found.kind === 'refused' ? found.error : undefined,
-      // Told again as well: what a status has settled after everybody had given it up.
-      isRedelivered: delivery.deliveryCount > 1 || delivery.header(SETTLED_HEADER) !== undefined,
+      leaving,
+      sequence: delivery.sequence,
+      isSettled: delivery.header(SETTLED_HEADER) !== undefined,
       redrive: parseRedrive(delivery.header(REDRIVE_HEADER)),
       traceparent,
       tellPaused: (error) => {
@@ -404,7 +414,7 @@ export const workCommandHandler = (deps: WorkDeps): ((delivery: Delivery) => Pro
     try {
       ended = await oneAtATime(ledgerKey(companyId, command.id), () => work(job))
     } catch (error) {
-      if (stopping.aborted) return later(0, 'the service is stopping')
+      if (leaving.aborted) return later(0, 'handed back')
       throw error
     }
     if (ended.end === 'reused') return refuse(refusals.idempotencyKeyReused, { commandId: command.id, companyId })

@@ -45,7 +45,8 @@ export const settleByStatus =
     if (held === undefined || held.entry.state.status === 'none') return ack
     const before = held.entry.state
     const isFirstLook = delivery.deliveryCount === 1
-    if (before.status === 'accepted' && isFirstLook) {
+    // Settled by a status it has no answer of the channel, and what follows may have been interrupted.
+    if (before.status === 'accepted' && (isFirstLook || before.receipt.response !== undefined)) {
       accepted.add(companyId, commandId)
       return ack
     }
