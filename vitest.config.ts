@@ -1,9 +1,10 @@
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
-  // The libs' sources, not their dist: a test sees what is on the page.
-  ssr: { resolve: { conditions: ['source', 'module', 'node', 'development|production'] } },
-  resolve: { conditions: ['source', 'module', 'node', 'development|production'] },
+  // The libs' sources, not their dist: a test sees what is on the page. Without `module`: what packages offer under it is
+  // for bundlers, and Node cannot load some of it.
+  ssr: { resolve: { conditions: ['source', 'node', 'development|production'] } },
+  resolve: { conditions: ['source', 'node', 'development|production'] },
   test: {
     include: ['{libs,dev,services,cli}/**/src/**/*.test.ts', 'tests/**/*.test.ts'],
     pool: 'forks',

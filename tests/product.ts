@@ -10,7 +10,7 @@ import pg from 'pg'
 const CLI = fileURLToPath(new URL('../cli/dist/main.js', import.meta.url))
 
 export interface Runtime {
-  urls: Record<'webhook_gateway' | 'sender' | 'tenant_config' | 'projector' | 'graph_simulator', string>
+  urls: Record<'webhook_gateway' | 'sender' | 'tenant_config' | 'projector' | 'media' | 'graph_simulator', string>
   nats_url: string
   database_url: string
   admin_token: string
@@ -52,6 +52,7 @@ export const cloudapi = (args: string[], env: Record<string, string | undefined>
       SENDER_PORT: '0',
       TENANT_CONFIG_PORT: '0',
       PROJECTOR_PORT: '0',
+      MEDIA_PORT: '0',
       GRAPH_SIMULATOR_PORT: '0',
       EMBEDDED_NATS_PORT: '0',
       EMBEDDED_POSTGRES_PORT: '0',

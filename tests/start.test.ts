@@ -33,7 +33,16 @@ describe('npm start', () => {
     for (const url of Object.values(runtime.urls)) expect((await json(`${url}/readyz`)).status, url).toBe(200)
     for (const url of Object.values(runtime.urls)) expect((await json(`${url}/healthz`)).status, url).toBe(200)
     expect(Object.keys(runtime.pids).sort()).toEqual(
-      ['graph-simulator', 'nats-server', 'postgres', 'projector', 'sender', 'tenant-config', 'webhook-gateway'].sort(),
+      [
+        'graph-simulator',
+        'media',
+        'nats-server',
+        'postgres',
+        'projector',
+        'sender',
+        'tenant-config',
+        'webhook-gateway',
+      ].sort(),
     )
     // The simulated traffic is seen as rows, in both directions.
     await eventually(async () => {
@@ -116,7 +125,7 @@ test('a data folder that is a file is refused in words', async () => {
   expect(run.output()).toContain('DATA_DIR_NOT_WRITABLE')
 })
 
-test.each(['webhook-gateway', 'sender', 'projector', 'tenant-config'])(
+test.each(['webhook-gateway', 'sender', 'projector', 'tenant-config', 'media'])(
   '%s started alone without its settings names every one that is missing',
   async (name) => {
     const { spawn } = await import('node:child_process')

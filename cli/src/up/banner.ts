@@ -17,6 +17,7 @@ const LABELS: Record<string, string> = {
   sender: 'sender',
   tenant_config: 'tenant-config',
   projector: 'projector',
+  media: 'media',
   graph_simulator: 'graph simulator',
 }
 

@@ -18,6 +18,7 @@ import {
   connectNats,
   createPublisher,
   EVENTS,
+  MEDIA_BUCKET,
   openKv,
   permissions,
   SERVICES,
@@ -90,6 +91,7 @@ export const up = async ({ config, env, print }: UpOptions): Promise<Up> => {
     const gateway = await http('webhook_gateway')
     const sender = await http('sender')
     const projector = await http('projector')
+    const media = await http('media')
     const simulator = isSimulated ? await http('graph_simulator') : undefined
 
     const runtime: Runtime = {
@@ -98,6 +100,7 @@ export const up = async ({ config, env, print }: UpOptions): Promise<Up> => {
         sender: sender.url,
         tenant_config: tenantConfig.url,
         projector: projector.url,
+        media: media.url,
         ...(simulator === undefined ? {} : { graph_simulator: simulator.url }),
       },
       nats_url: config.natsUrl ?? '',
@@ -198,6 +201,7 @@ export const up = async ({ config, env, print }: UpOptions): Promise<Up> => {
       service('projector', projector),
       service('sender', sender, { GRAPH_BASE_URL: graphBaseUrl }),
       service('webhook-gateway', gateway),
+      service('media', media, { GRAPH_BASE_URL: graphBaseUrl }),
       ...(simulator === undefined
         ? []
         : [
@@ -282,10 +286,11 @@ const natsUsers = (secrets: Secrets): NatsUser[] => [
           '$JS.API.STREAM.DELETE.>',
           '$JS.API.STREAM.PURGE.>',
           // Dead letters may be worked off; everything else stays as it was written.
-          ...[EVENTS, COMMANDS, ...Object.values(BUCKETS).map((bucket) => `KV_${bucket}`)].map(
+          ...[EVENTS, COMMANDS, `OBJ_${MEDIA_BUCKET}`, ...Object.values(BUCKETS).map((bucket) => `KV_${bucket}`)].map(
             (stream) => `$JS.API.STREAM.MSG.DELETE.${stream}`,
           ),
           '$KV.>',
+          '$O.>',
           ...SERVICES.map((service) => `$JS.API.CONSUMER.DELETE.*.${service}`),
         ],
       },

@@ -7,6 +7,7 @@ import { refuse } from './graph-answer.ts'
 import { invalidParameter, somethingWentWrong, unknownPath } from './graph-refusal.ts'
 import { managementRoutes } from './management.routes.ts'
 import { mediaRoutes } from './media.routes.ts'
+import { createMediaFaults } from './media-faults.ts'
 import { createMediaShelf } from './media-shelf.ts'
 import { createMessageLimits, LimitsSchema } from './message-limits.ts'
 import { messagesRoutes } from './messages.routes.ts'
@@ -61,6 +62,7 @@ const createSimulation = (app: FastifyInstance, options: SimulatorOptions): Simu
     attempts: createAttemptCounter(),
     calls: createCallLog(),
     media: createMediaShelf(),
+    mediaFaults: createMediaFaults(),
     delivery,
     timers,
     random,

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { authorise, type CallSubject, meetFault, record, refuse } from './graph-answer.ts'
-import { type GraphRefusal, managementLimitReached, unsupportedRequest } from './graph-refusal.ts'
+import { type GraphRefusal, managementLimitReached, somethingWentWrong, unsupportedRequest } from './graph-refusal.ts'
 import { GRAPH_VERSION_PATH } from './graph-version.ts'
 import type { JsonObject } from './json.ts'
 import { debugTokenBody, pageBody, phoneNumberBody, templateBody, usageHeader, wabaBody } from './management-answer.ts'
@@ -17,7 +17,7 @@ const isRefusal = (body: JsonObject | GraphRefusal): body is GraphRefusal => 'ht
 
 /** What the Graph API tells about an account: templates, numbers, media and tokens. */
 export const managementRoutes = (app: FastifyInstance, simulation: Simulation): void => {
-  const { directory, limits, media: shelf, clock } = simulation
+  const { directory, limits, media: shelf, mediaFaults, clock } = simulation
 
   /** Looks the object up among what the token opens, counts the call, answers. */
   const answer = async (
@@ -104,7 +104,12 @@ export const managementRoutes = (app: FastifyInstance, simulation: Simulation): 
       const asked = query.phone_number_id
       if (!media || !owner || (asked !== undefined && !owner.phone_numbers.some((phone) => phone.id === asked)))
         return undefined
-      return { tenant: owner, type: 'media', body: mediaBody(simulation, request, media), isCounted: false }
+      const body = mediaFaults.meets(owner.company_id, 'lookup_missing')
+        ? unsupportedRequest(request.method, id)
+        : mediaFaults.meets(owner.company_id, 'lookup_5xx')
+          ? somethingWentWrong()
+          : mediaBody(simulation, request, media, owner)
+      return { tenant: owner, type: 'media', body, isCounted: false }
     }),
   )
 }

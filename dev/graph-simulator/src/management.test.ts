@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { FormData, request } from 'undici'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { fixture, PHONE, type Rig, shapeOf, startRig, tenantA, WABA } from './simulator.rig.ts'
@@ -158,5 +159,69 @@ describe('registering tenants', () => {
     expect(status).toBe(400)
     expect(body.error.message).toMatch(/0\.app_secret.*0\.webhook_url/)
     expect(body.error.message).not.toContain('no url')
+  })
+})
+
+describe('files that people send', () => {
+  const text = Buffer.from('%PDF-1.7 and so on, as long as it has a middle')
+  const download = async (url: string) => {
+    const { statusCode, body } = await request(url, { headers: { authorization: 'Bearer token-a' } })
+    return { status: statusCode, bytes: Buffer.from(await body.arrayBuffer()) }
+  }
+  /** A message with a file, as the webhook tells of it. */
+  const sent = async () => {
+    const media = { kind: 'document', mime_type: 'application/pdf', base64: text.toString('base64'), filename: 'a.pdf' }
+    const { body } = await rig.call('POST', '/simulate/inbound', { phone_number_id: PHONE, from: '34608684495', media })
+    const messages = rig.receiver.received.flatMap((webhook) => webhook.body.entry[0].changes[0].value.messages ?? [])
+    return messages.find(({ id }) => id === body.message_id)
+  }
+  const lookUp = async (id: string) => rig.call('GET', `/v22.0/${id}`)
+  const faults = (body: object) => rig.call('POST', '/simulate/media-faults', body)
+  afterEach(() => rig.call('DELETE', '/simulate/media-faults'))
+
+  test('come with an id that the Graph API knows, and a hash in base64', async () => {
+    const { type, document } = await sent()
+    const sha256 = createHash('sha256').update(text).digest('base64')
+    expect([type, document]).toEqual([
+      'document',
+      { mime_type: 'application/pdf', sha256, id: expect.any(String), filename: 'a.pdf' },
+    ])
+    expect((await download((await lookUp(document.id)).body.url)).bytes).toEqual(text)
+  })
+  test.each([
+    ['lookup_missing', 400],
+    ['lookup_5xx', 500],
+  ])('%s meets as many look-ups as ordered', async (fault, status) => {
+    const { id } = (await sent()).document
+    await faults({ [fault]: 1 })
+    expect((await lookUp(id)).status).toBe(status)
+    expect((await lookUp(id)).status).toBe(200)
+  })
+  test.each([
+    ['expired_urls', 404],
+    ['download_missing', 404],
+    ['download_5xx', 503],
+  ])('%s meets as many downloads as ordered', async (fault, status) => {
+    const { id } = (await sent()).document
+    await faults({ [fault]: 1 })
+    expect((await download((await lookUp(id)).body.url)).status).toBe(status)
+    expect((await download((await lookUp(id)).body.url)).status).toBe(200)
+  })
+  test('break off in the middle, come slowly, and have another hash when ordered', async () => {
+    const { id } = (await sent()).document
+    await faults({ cut_off: 1, wrong_sha256: 1, bytes_per_second: 200, sha256_form: 'base64' })
+    const { url, sha256 } = (await lookUp(id)).body
+    expect(sha256).not.toBe(createHash('sha256').update(text).digest('base64'))
+    await expect(download(url)).rejects.toThrow()
+    const startedAt = performance.now()
+    expect((await download(url)).bytes).toEqual(text)
+    expect(performance.now() - startedAt).toBeGreaterThan(100)
+    expect((await lookUp(id)).body.sha256).toBe(createHash('sha256').update(text).digest('base64'))
+  })
+  test('have the faults of one company only, when it is named', async () => {
+    const { id } = (await sent()).document
+    await faults({ company_id: 'b1111111-4f5d-494c-8a74-45f8cee150e6', lookup_5xx: 5 })
+    expect((await lookUp(id)).status).toBe(200)
+    expect((await faults({ nonsense: 1 })).status).toBe(400)
   })
 })

@@ -1,10 +1,14 @@
+import { createHash } from 'node:crypto'
+import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Response } from 'undici'
+import { SimulationRefused } from './errors.ts'
 import { authorise, type CallSubject, meetFault, record, refuse } from './graph-answer.ts'
 import { type GraphRefusal, invalidParameter, unsupportedRequest } from './graph-refusal.ts'
 import { GRAPH_VERSION_PATH } from './graph-version.ts'
 import { maxBytesOf, type StoredMedia } from './media-shelf.ts'
 import type { Simulation } from './simulation.ts'
+import type { Tenant } from './tenants.ts'
 
 /** The largest document Meta takes, and room for the form around it. */
 const UPLOAD_MAX_BYTES = 101 * 1024 * 1024
@@ -42,21 +46,47 @@ const sizeRefusal = ({ mimeType, bytes }: Upload): GraphRefusal | undefined => {
 
 /** The answer to `GET /v…/{media-id}`: the link lives five minutes and opens with the same token only. */
 export const mediaBody = (
-  { media: shelf, clock, settings }: Simulation,
+  { media: shelf, mediaFaults, clock, settings }: Simulation,
   request: FastifyRequest,
   media: StoredMedia,
-) => ({
-  messaging_product: 'whatsapp',
-  url: `http://${request.host}/media-download/${media.id}?${shelf.linkQuery(media.id, clock() + settings.timing.media_url_ms)}`,
-  mime_type: media.mimeType,
-  sha256: media.sha256,
-  file_size: media.bytes.length,
-  id: media.id,
-})
+  { company_id }: Tenant,
+) => {
+  const lifeMs = mediaFaults.meets(company_id, 'expired_urls') ? -1 : settings.timing.media_url_ms
+  const sha256 = mediaFaults.meets(company_id, 'wrong_sha256')
+    ? createHash('sha256').update('another file').digest('hex')
+    : media.sha256
+  const form = mediaFaults.of(company_id).sha256_form
+  return {
+    messaging_product: 'whatsapp',
+    url: `http://${request.host}/media-download/${media.id}?${shelf.linkQuery(media.id, clock() + lifeMs)}`,
+    mime_type: media.mimeType,
+    ...(form === 'absent' ? {} : { sha256: form === 'hex' ? sha256 : Buffer.from(sha256, 'hex').toString('base64') }),
+    file_size: media.bytes.length,
+    id: media.id,
+  }
+}
+
+/** How often a slow download goes on. */
+const STEP_MS = 50
+
+/** A file that comes slowly, breaks off in the middle, or both. */
+async function* troubled(
+  { timers }: Simulation,
+  bytes: Buffer,
+  { bytesPerSecond, isCutOff }: { bytesPerSecond: number | null; isCutOff: boolean },
+): AsyncGenerator<Buffer> {
+  const step = bytesPerSecond === null ? bytes.length : Math.max(1, Math.ceil((bytesPerSecond * STEP_MS) / 1_000))
+  const end = isCutOff ? bytes.length >> 1 : bytes.length
+  for (let at = 0; at < end; at += step) {
+    yield bytes.subarray(at, Math.min(end, at + step))
+    if (bytesPerSecond !== null) await new Promise<void>((resolve) => void timers.after(STEP_MS, resolve))
+  }
+  if (isCutOff) throw new SimulationRefused('broken off, as ordered')
+}
 
 /** Uploads, deletions and downloads of media; looking one up is `GET /v…/{id}`, with every other object. */
 export const mediaRoutes = (app: FastifyInstance, simulation: Simulation): void => {
-  const { directory, media: shelf, clock } = simulation
+  const { directory, media: shelf, mediaFaults, clock } = simulation
 
   app.post(`/${GRAPH_VERSION_PATH}/:id/media`, { bodyLimit: UPLOAD_MAX_BYTES }, async (request, reply) => {
     const { id } = request.params as { id: string }
@@ -103,14 +133,25 @@ export const mediaRoutes = (app: FastifyInstance, simulation: Simulation): void 
     const authorised = authorise(simulation, request)
     if ('refusal' in authorised) return refuse(simulation, request, reply, subject, authorised.refusal)
     const media = shelf.get(id)
-    const isOwner = [...authorised.tenants].some((tenant) => tenant.waba_id === media?.wabaId)
-    if (!media || !isOwner || !shelf.isLinkValid(id, ext, hash, clock())) {
+    const owner = [...authorised.tenants].find((tenant) => tenant.waba_id === media?.wabaId)
+    const isThere = media && owner && shelf.isLinkValid(id, ext, hash, clock())
+    if (!isThere || mediaFaults.meets(owner.company_id, 'download_missing')) {
       record(simulation, request, subject, { outcome: 'refused', status: 404 })
       return reply.code(404).type('text/plain').send('Not Found')
+    }
+    subject.company_id = owner.company_id
+    if (mediaFaults.meets(owner.company_id, 'download_5xx')) {
+      record(simulation, request, subject, { outcome: 'server_error', status: 503 })
+      return reply.code(503).type('text/plain').send('Service Unavailable')
     }
     const fault = await meetFault(simulation, request, reply, subject)
     if (fault.kind === 'ended') return reply
     record(simulation, request, subject, { outcome: 'answered', status: fault.kind === 'go' ? 200 : null })
-    return fault.kind === 'go' ? reply.type(media.mimeType).send(media.bytes) : fault.end()
+    if (fault.kind !== 'go') return fault.end()
+    const isCutOff = mediaFaults.meets(owner.company_id, 'cut_off')
+    const bytesPerSecond = mediaFaults.of(owner.company_id).bytes_per_second
+    void reply.type(media.mimeType).header('content-length', media.bytes.length)
+    if (!isCutOff && bytesPerSecond === null) return reply.send(media.bytes)
+    return reply.send(Readable.from(troubled(simulation, media.bytes, { bytesPerSecond, isCutOff })))
   })
 }

@@ -5,6 +5,7 @@ import type { CallFilter } from './call-log.ts'
 import { SimulationRefused } from './errors.ts'
 import { FaultsSchema } from './faults.ts'
 import type { JsonObject } from './json.ts'
+import { MediaFaultsSchema } from './media-faults.ts'
 import { LimitsSchema } from './message-limits.ts'
 import { inboundMessageId } from './meta-ids.ts'
 import type { Simulation } from './simulation.ts'
@@ -16,6 +17,8 @@ import type { Delivered } from './webhook-delivery.client.ts'
 
 /** A list of 10,000 tenants with their templates, and a webhook of Meta's largest size. */
 const BODY_MAX_BYTES = 64 * 1024 * 1024
+/** The largest file there is, in base64. */
+const INBOUND_MAX_BYTES = 140 * 1024 * 1024
 const COUNT_MAX = 10_000
 /** Meta puts up to 1,000 updates into one POST. */
 const BATCH_MAX = 1_000
@@ -27,6 +30,15 @@ const Inbound = z.strictObject({
   from: z.string().regex(/^(\+?\d[\d\s-]*|[A-Z]{2}\.[A-Za-z0-9.]+)$/, 'expected a phone number or a user id'),
   text: z.string().optional(),
   message: z.looseObject({ type: z.string() }).optional(),
+  media: z
+    .strictObject({
+      kind: z.enum(['audio', 'document', 'image', 'sticker', 'video']),
+      mime_type: z.string().min(1),
+      base64: z.base64(),
+      filename: z.string().optional(),
+      caption: z.string().optional(),
+    })
+    .optional(),
   profile_name: z.string().optional(),
   count: z.number().int().min(1).max(COUNT_MAX).default(1),
   batch: z.boolean().default(false),
@@ -78,13 +90,14 @@ const HELP = {
       'register one tenant or a list: company_id, waba_id, phone_numbers, access_token, app_secret, verify_token, webhook_url, templates',
     'DELETE /simulate/tenants/{company_id}': 'forget a tenant',
     'POST /simulate/inbound':
-      'a message from a person: company_id or phone_number_id, from, text or message, profile_name, count, batch',
+      'a message from a person: company_id or phone_number_id, from, text, message or media (kind, mime_type, base64, filename, caption), profile_name, count, batch',
     'POST /simulate/webhook': 'any JSON as a signed webhook: company_id, body, retry (false: one attempt)',
     'POST /simulate/handshake': "Meta's GET that verifies the webhook: company_id",
     'POST /simulate/retry': 'try everything that waits for its next attempt now',
     'GET | PUT /simulate/limits': Object.keys(LimitsSchema.shape),
     'GET | PUT /simulate/timing': Object.keys(TimingSchema.shape),
     'GET | POST | DELETE /simulate/faults': Object.keys(FaultsSchema.shape),
+    'GET | POST | DELETE /simulate/media-faults': ['company_id', ...Object.keys(MediaFaultsSchema.shape)],
     'GET /simulate/calls': 'what was asked; phone_number_id, company_id, to, callback_data, outcome, type, limit',
     'DELETE /simulate/calls': 'forget the calls and their counters',
     'GET /simulate/stats': 'counters of calls and webhooks',
@@ -101,7 +114,7 @@ const masked = ({ company_id, waba_id, phone_numbers, webhook_url, templates }: 
 
 /** The controls: who is simulated, what comes in, what goes wrong, and what happened. */
 export const simulateRoutes = (app: FastifyInstance, simulation: Simulation): void => {
-  const { directory, settings, limits, attempts, calls, delivery, clock, random, log } = simulation
+  const { directory, settings, limits, attempts, calls, delivery, media, mediaFaults, clock, random, log } = simulation
   const bodyLimit = BODY_MAX_BYTES
 
   const tenantOf = (companyId: string): Tenant => {
@@ -136,18 +149,42 @@ export const simulateRoutes = (app: FastifyInstance, simulation: Simulation): vo
     return { removed: 1, total: directory.all().length }
   })
 
-  app.post('/simulate/inbound', { bodyLimit }, async ({ body }) => {
+  /** What the message says; a file is put where the Graph API gives it out, anew for every message. */
+  const contentOf = ({ message, text, media: file }: z.output<typeof Inbound>, tenant: Tenant): JsonObject => {
+    if (message !== undefined) return message
+    if (file === undefined) {
+      if (text === undefined) throw new SimulationRefused('expected text, message or media')
+      return { type: 'text', text: { body: text } }
+    }
+    const { kind, mime_type, base64, filename, caption } = file
+    const stored = media.put(tenant.waba_id, mime_type, Buffer.from(base64, 'base64'))
+    return {
+      type: kind,
+      [kind]: {
+        mime_type,
+        // Webhooks write it in base64, the Graph API in hexadecimal.
+        sha256: Buffer.from(stored.sha256, 'hex').toString('base64'),
+        id: stored.id,
+        ...(filename === undefined ? {} : { filename }),
+        ...(caption === undefined ? {} : { caption }),
+      },
+    }
+  }
+
+  app.post('/simulate/inbound', { bodyLimit: INBOUND_MAX_BYTES }, async ({ body }) => {
     const order = expect(Inbound, body)
     const { tenant, phone } = numberOf(order)
-    const content: JsonObject | undefined =
-      order.message ?? (order.text === undefined ? undefined : { type: 'text', text: { body: order.text } })
-    if (!content) throw new SimulationRefused('expected text or message')
     if (order.batch && order.count > BATCH_MAX)
       throw new SimulationRefused(`count: expected at most ${BATCH_MAX} in a batch`)
     const author = authorOf(tenant, order.from, order.profile_name)
     const messages = Array.from({ length: order.count }, () => {
       limits.countReceived(phone.id, clock())
-      return inboundMessage(author, content, inboundMessageId(author.waId ?? author.userId, random), clock())
+      return inboundMessage(
+        author,
+        contentOf(order, tenant),
+        inboundMessageId(author.waId ?? author.userId, random),
+        clock(),
+      )
     })
     const posts = order.batch ? [messages] : messages.map((message) => [message])
     const results: Delivered[] = await Promise.all(
@@ -208,6 +245,17 @@ export const simulateRoutes = (app: FastifyInstance, simulation: Simulation): vo
   app.delete('/simulate/faults', () => {
     settings.faults = FaultsSchema.parse({})
     return settings.faults
+  })
+
+  app.get('/simulate/media-faults', () => mediaFaults.get())
+  app.post('/simulate/media-faults', ({ body }) => {
+    const { company_id, ...rest } = expect(z.looseObject({ company_id: z.string().optional() }), body)
+    mediaFaults.set(company_id, changesOf(MediaFaultsSchema, rest))
+    return mediaFaults.get()
+  })
+  app.delete('/simulate/media-faults', () => {
+    mediaFaults.clear()
+    return mediaFaults.get()
   })
 
   app.get('/simulate/calls', ({ query }) => {

@@ -2,6 +2,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { AttemptCounter } from './attempt-counter.ts'
 import type { CallLog } from './call-log.ts'
 import type { Faults } from './faults.ts'
+import type { MediaFaultControl } from './media-faults.ts'
 import type { MediaShelf } from './media-shelf.ts'
 import type { MessageLimits } from './message-limits.ts'
 import type { Random } from './random.ts'
@@ -24,6 +25,7 @@ export interface Simulation {
   attempts: AttemptCounter
   calls: CallLog
   media: MediaShelf
+  mediaFaults: MediaFaultControl
   delivery: WebhookDelivery
   timers: Timers
   random: Random

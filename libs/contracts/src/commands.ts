@@ -62,6 +62,9 @@ export type OutboundMessage = z.infer<typeof OutboundMessage>
 
 const CompanyId = z.string().refine(isCompanyId, 'expected a lower-case UUID')
 
+/** Far beyond any message of any channel; what follows from a command must fit into a stored message as well. */
+export const MAX_COMMAND_BYTES = 262_144
+
 /** 1 to 128 printable characters of ASCII, no space: it becomes a header of NATS and part of Meta's callback data. */
 export const CommandId = z
   .string()

@@ -62,7 +62,8 @@ export class UnreadableEvent extends GatewayError {
   }
 }
 
-const Envelope = z.looseObject({
+/** The envelope of a stored event of any version. */
+export const Envelope = z.looseObject({
   specversion: z.literal('1.0'),
   id: z.string().min(1),
   source: z.string().min(1),

@@ -259,16 +259,41 @@ export type TenantConfiguredData = z.infer<typeof TenantConfiguredData>
 export const TenantRemovedData = z.looseObject({ name: z.string().optional() })
 export type TenantRemovedData = z.infer<typeof TenantRemovedData>
 
+const aboutMedia = {
+  /** The message that carries it. */
+  message_id: z.string().min(1),
+  /** The channel's id of the file. */
+  media_id: z.string().min(1),
+  phone_number_id: z.string().optional(),
+  /** The kind of the message: `image`, `document`, … */
+  kind: z.string().optional(),
+  /** As its sender named it. */
+  filename: z.string().optional(),
+}
+
+/** A file that a message carries is in our store. */
 export const MediaStoredData = z.looseObject({
-  message_id: z.string().min(1),
-  media_id: z.string(),
-  sha256: z.string(),
+  ...aboutMedia,
+  /** Of the content; 64 hexadecimal digits, lower case. */
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  size_bytes: z.number().int().nonnegative(),
+  /** The type it is served with: what the content shows, or what was claimed where that is harmless. */
+  mime_type: z.string(),
+  /** What the channel claimed, where the content shows something else. */
+  claimed_mime_type: z.string().optional(),
 })
+export type MediaStoredData = z.infer<typeof MediaStoredData>
+
+/** A file that a message carries could not be had, and is not asked for any more. */
 export const MediaFailedData = z.looseObject({
-  message_id: z.string().min(1),
-  media_id: z.string(),
+  ...aboutMedia,
+  /** `expired`, `not_found`, `refused`, `too_large`, `sha256_mismatch`. An open set. */
   reason: z.string(),
+  /** The channel's code, where it gave one. */
+  code: z.number().optional(),
+  details: z.string().optional(),
 })
+export type MediaFailedData = z.infer<typeof MediaFailedData>
 
 /** The schema of each type's `data`, at its current version. */
 export const EVENT_DATA = {

@@ -40,16 +40,28 @@ export const subjects = {
   /** Events of one type of every company and channel, for a consumer's filter. */
   eventsOfType: (type: string): string => `evt.*.*.${type}`,
   allEvents: 'evt.>',
+  /** A filter of events: of one company (or of none, `NO_COMPANY`) or all, of one type or all. */
+  events: (companyId?: string, type?: string): string => {
+    if (type !== undefined && !EVENT_TYPE.test(type)) throw new UnsafeSubjectToken('event type')
+    const company = companyId === undefined ? '*' : companyToken(companyId)
+    return type === undefined ? `evt.${company}.>` : `evt.${company}.*.${type}`
+  },
 
   /** `cmd.send.<company_id>.<channel>`; `NO_COMPANY` when the company is to be found out. */
   sendCommand: (companyId: string, channel: string): string =>
     `cmd.send.${companyToken(companyId)}.${word('channel', channel)}`,
+  /** Commands of one company (or of none, `NO_COMPANY`) over any channel. */
+  sendCommandsOf: (companyId: string): string => `cmd.send.${companyToken(companyId)}.*`,
   allSendCommands: 'cmd.send.>',
 
   /** `cmd.lane.<number>.<priority>`: commands whose number is known, on their way to whoever owns its lane. */
   laneCommand: (phoneNumberId: string, priority: 'high' | 'normal'): string =>
     `cmd.lane.${word('phone number id', phoneNumberId)}.${priority}`,
+  /** Both priorities of one number's lane, as a filter. */
+  laneCommands: (phoneNumberId: string): string => `cmd.lane.${word('phone number id', phoneNumberId)}.*`,
   allLaneCommands: 'cmd.lane.>',
+  /** Core message between senders, body = a number: its lane was left with its work, and is free. */
+  laneLeft: 'lane.left',
 
   /** `dlq.<service>.<company_id>` */
   deadLetter: (service: string, companyId: string): string =>

@@ -14,6 +14,8 @@ export interface NatsOptions {
   /** Shown by the server for this connection, and the prefix of its reply inboxes: `_INBOX.<name>`. */
   name: string
   log: NatsLog
+  /** Instead of the user and password of the URL. */
+  token?: string
   /** For a command line: gives up when the server is not there within this, and for good when it is lost. */
   giveUpAfterMs?: number
 }
@@ -31,15 +33,16 @@ export interface Request {
 export interface Nats {
   /** False while the connection is lost. */
   isConnected: () => boolean
-  /** Calls back at every loss (`false`) and return (`true`) of the connection. */
-  onConnectionChange: (listener: (connected: boolean) => void) => void
+  /** Calls back at every loss (`false`) and return (`true`) of the connection. Returns how to stop. */
+  onConnectionChange: (listener: (connected: boolean) => void) => () => void
   /** Core publish: no confirmation. */
   publish: (subject: string, data: Uint8Array | string, headers?: Headers) => void
   /** @throws NatsRequestFailed when nobody answers in time */
   request: (subject: string, data: Uint8Array | string, timeoutMs: number, headers?: Headers) => Promise<Uint8Array>
   /** Answers requests, shared with every other process that names the same queue. Returns how to stop. */
   respond: (subject: string, queue: string, handler: (request: Request) => Promise<void>) => () => void
-  subscribe: (subject: string, handler: (message: Request) => void) => () => void
+  /** `queue`: of all who name the same one, one gets each message. */
+  subscribe: (subject: string, handler: (message: Request) => void, options?: { queue: string }) => () => void
   /** The largest message the server takes, bytes. */
   maxPayloadBytes: () => number
   /** A reply subject of this connection's own, which its user may subscribe to. */
@@ -74,9 +77,10 @@ const RECONNECT_WAIT_MS = 250
  *
  * @throws NatsUnreachable when the server refuses these credentials, or is not there within `giveUpAfterMs`
  */
-export const connectNats = async ({ url, name, log, giveUpAfterMs }: NatsOptions): Promise<Nats> => {
+export const connectNats = async ({ url, name, log, token, giveUpAfterMs }: NatsOptions): Promise<Nats> => {
   const options: ConnectionOptions = {
     ...addressOf(url),
+    ...(token === undefined ? {} : { token }),
     name,
     inboxPrefix: `_INBOX.${name}`,
     maxReconnectAttempts: -1,
@@ -98,7 +102,7 @@ export const connectNats = async ({ url, name, log, giveUpAfterMs }: NatsOptions
   }
 
   let connected = true
-  const listeners: ((connected: boolean) => void)[] = []
+  const listeners = new Set<(connected: boolean) => void>()
   const change = (to: boolean) => {
     if (connected === to) return
     connected = to
@@ -125,7 +129,10 @@ export const connectNats = async ({ url, name, log, giveUpAfterMs }: NatsOptions
   return {
     raw,
     isConnected: () => connected,
-    onConnectionChange: (listener) => void listeners.push(listener),
+    onConnectionChange: (listener) => {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
     publish: (subject, data, headers) =>
       raw.publish(subject, data, headers ? { headers: toMsgHdrs(headers) } : undefined),
     request: async (subject, data, timeoutMs, headers) => {
@@ -148,8 +155,9 @@ export const connectNats = async ({ url, name, log, giveUpAfterMs }: NatsOptions
       })
       return () => subscription.unsubscribe()
     },
-    subscribe: (subject, handler) => {
+    subscribe: (subject, handler, options) => {
       const subscription = raw.subscribe(subject, {
+        ...options,
         callback: (error, message) => {
           if (error) log.error({ event: 'nats.subscription_failed', subject, reason: error.message })
           else handler(asRequest(message))

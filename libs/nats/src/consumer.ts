@@ -3,6 +3,7 @@ import { AckPolicy, type ConsumerConfig, DeliverPolicy, type Msg, NatsError, nan
 import { type Nats, type NatsLog, reasonOf } from './connection.ts'
 import { type Outcome, outcomeOfError } from './outcome.ts'
 import type { Publisher } from './publisher.ts'
+import { TopologyError } from './topology.ts'
 
 /** A message as a consumer sees it. `sequence`: its place in the stream, the same at every redelivery. */
 export interface Delivery {
@@ -18,6 +19,9 @@ export interface Delivery {
   storedAt: Date
 }
 
+/** Where a consumer begins that does not exist yet. */
+export type ConsumerStart = { sequence: number } | { time: Date }
+
 export interface ConsumerOptions {
   nats: Nats
   log: NatsLog
@@ -32,11 +36,18 @@ export interface ConsumerOptions {
   ackWaitMs?: number
   /** Deliveries held in memory at most. */
   maxBuffered?: number
+  /** Deliveries that may be unacknowledged, those that wait for a later try included. Default: four times `maxBuffered`. */
+  maxUnacknowledged?: number
   /**
    * A consumer that exists only while somebody pulls: its state is in the server's memory, and the server removes it
    * after this time without a pull. What was delivered and not acknowledged stays in the stream.
    */
   inactiveThresholdMs?: number
+  /**
+   * Asked whenever the consumer has to be made; left out: with the first message of the stream. A consumer that is there
+   * goes on where it is.
+   */
+  start?: () => ConsumerStart
   /** Bytes asked of the server in one pull: more than its 64 MB write limit at once would cut the connection. */
   maxPullBytes?: number
 }
@@ -86,7 +97,7 @@ const openConsumer = async (options: ConsumerOptions, work: () => void) => {
     ack_wait: nanos(ackWaitMs),
     // Counting deliveries is ours: at the end there is a dead letter, not silence.
     max_deliver: -1,
-    max_ack_pending: Math.max(maxBuffered * 4, 1_000),
+    max_ack_pending: options.maxUnacknowledged ?? Math.max(maxBuffered * 4, 1_000),
     // Always the list: a consumer with one filter cannot be given a second one later.
     filter_subjects: [...filterSubjects],
     ...(options.inactiveThresholdMs === undefined
@@ -95,14 +106,20 @@ const openConsumer = async (options: ConsumerOptions, work: () => void) => {
   }
   const create = async () => {
     const manager = await nats.raw.jetstreamManager({ checkAPI: false })
+    const wanted = { ...config, ...startConfig(options.start?.()) }
     try {
-      await manager.consumers.add(stream, config)
+      await manager.consumers.add(stream, wanted)
     } catch (cause) {
       // Made by another version, with other settings: it becomes ours, and goes on where it is.
       if (cause instanceof NatsError && cause.api_error?.err_code === CONSUMER_ALREADY_EXISTS)
-        await manager.consumers.update(stream, durable, config).catch((reason: unknown) => {
-          throw new ConsumerUnavailable(durable, stream, reason)
-        })
+        await manager.consumers
+          .info(stream, durable)
+          .then(({ config: existing }) =>
+            manager.consumers.update(stream, durable, { ...wanted, ...startOf(existing) }),
+          )
+          .catch((reason: unknown) => {
+            throw new ConsumerUnavailable(durable, stream, reason)
+          })
       else throw new ConsumerUnavailable(durable, stream, cause)
     }
   }
@@ -171,7 +188,7 @@ const openConsumer = async (options: ConsumerOptions, work: () => void) => {
   }, 1_000)
   watchdog.unref()
 
-  nats.onConnectionChange((connected) => {
+  const stopHearing = nats.onConnectionChange((connected) => {
     outstanding = 0
     if (connected) recreate()
   })
@@ -185,10 +202,27 @@ const openConsumer = async (options: ConsumerOptions, work: () => void) => {
     close: () => {
       isStopped = true
       clearInterval(watchdog)
+      stopHearing()
+      // In this order: what is handed back must not come again to a pull of this consumer, which nobody would answer. What
+      // is on its way comes in until the server has heard, and is handed back as well.
+      if (nats.isConnected()) void subscription.drain().catch(() => subscription.unsubscribe())
+      else subscription.unsubscribe()
       for (const { message } of buffer.splice(0)) handBack(nats, message)
-      subscription.unsubscribe()
     },
   }
+}
+
+const startConfig = (start: ConsumerStart | undefined): Partial<ConsumerConfig> => {
+  if (start === undefined) return {}
+  return 'sequence' in start
+    ? { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: start.sequence }
+    : { deliver_policy: DeliverPolicy.StartTime, opt_start_time: start.time.toISOString() }
+}
+
+/** Where a consumer began is part of its configuration, and cannot be changed. */
+const startOf = (existing: ConsumerConfig): Partial<ConsumerConfig> => {
+  const { deliver_policy, opt_start_seq, opt_start_time } = existing
+  return { deliver_policy, opt_start_seq, opt_start_time } as Partial<ConsumerConfig>
 }
 
 const held = (message: Msg): Held => {
@@ -282,6 +316,7 @@ export const consumeEach = async (
 ): Promise<Consumer> => {
   const { nats, concurrency, handler } = options
   const running = new Set<Promise<void>>()
+  const atWork = new Set<Held>()
   const consumer = await openConsumer({ maxBuffered: concurrency * 2, ...options }, () => next())
 
   const next = () => {
@@ -297,13 +332,20 @@ export const consumeEach = async (
     consumer.pull()
   }
 
+  // Those that wait behind slow ones would run out of time as well, and be worked on twice.
+  const heartbeat = setInterval(() => {
+    for (const { message } of atWork) answer(nats, message, '+WPI')
+    for (const { message } of consumer.buffer) answer(nats, message, '+WPI')
+  }, consumer.ackWaitMs / 3)
+  heartbeat.unref()
+
   const one = async (delivery: Held) => {
-    const heartbeat = setInterval(() => answer(nats, delivery.message, '+WPI'), consumer.ackWaitMs / 3)
+    atWork.add(delivery)
     try {
       const outcome = await handler(delivery).catch((error: unknown) => outcomeOfError(error, delivery.deliveryCount))
       await consumer.settle(delivery, outcome)
     } finally {
-      clearInterval(heartbeat)
+      atWork.delete(delivery)
     }
   }
 
@@ -312,6 +354,7 @@ export const consumeEach = async (
     stop: async () => {
       consumer.close()
       await Promise.all(running)
+      clearInterval(heartbeat)
     },
   }
 }
@@ -389,6 +432,16 @@ export const consumeBatches = async (
       await loop
       consumer.close()
     },
+  }
+}
+
+/** The sequence of the last message that a stream has taken; 0 when there was none yet. */
+export const lastSequence = async (nats: Nats, stream: string): Promise<number> => {
+  const manager = await nats.raw.jetstreamManager({ checkAPI: false })
+  try {
+    return (await manager.streams.info(stream)).state.last_seq
+  } catch (cause) {
+    throw new TopologyError(`stream ${stream}`, cause)
   }
 }
 

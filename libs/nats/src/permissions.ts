@@ -1,4 +1,4 @@
-import { BUCKETS, COMMANDS, DEADLETTERS, EVENTS } from './topology.ts'
+import { BUCKETS, COMMANDS, DEADLETTERS, EVENTS, MEDIA_BUCKET } from './topology.ts'
 
 /** Which subjects a service may publish to and subscribe to: no more than it needs. */
 export interface ServicePermissions {
@@ -9,12 +9,15 @@ export interface ServicePermissions {
 /** The sender's consumer of statuses. */
 export const SETTLEMENT_CONSUMER = 'sender-settlement'
 
-export const SERVICES = ['webhook-gateway', 'sender', 'projector', 'tenant-config'] as const
+/** What keeps the index of media up to date. */
+export const MEDIA_INDEX_CONSUMER = 'media-index'
+
+export const SERVICES = ['webhook-gateway', 'sender', 'projector', 'tenant-config', 'media'] as const
 export type ServiceName = (typeof SERVICES)[number]
 
 /** What every service needs to find out that its streams and buckets are there. */
 const topologyInfo = [
-  ...[EVENTS, COMMANDS, DEADLETTERS].map((stream) => `$JS.API.STREAM.INFO.${stream}`),
+  ...[EVENTS, COMMANDS, DEADLETTERS, `OBJ_${MEDIA_BUCKET}`].map((stream) => `$JS.API.STREAM.INFO.${stream}`),
   ...Object.values(BUCKETS).map((bucket) => `$JS.API.STREAM.INFO.KV_${bucket}`),
 ]
 
@@ -28,6 +31,13 @@ const readKv = (bucket: string) => [
   `$JS.API.CONSUMER.INFO.KV_${bucket}.>`,
   // Flow control of the push consumer behind a watch.
   `$JS.FC.KV_${bucket}.>`,
+]
+
+/** An object store: read and write objects, remove them. */
+const useObjects = (bucket: string) => [
+  `$O.${bucket}.>`,
+  `$JS.API.DIRECT.GET.OBJ_${bucket}`,
+  `$JS.API.STREAM.PURGE.OBJ_${bucket}`,
 ]
 
 const writeKv = (bucket: string) => [`$KV.${bucket}.>`]
@@ -59,6 +69,7 @@ export const permissions: Record<ServiceName, ServicePermissions> = {
       'evt.*.*.number.*',
       'evt.*.*.account.notified',
       'cmd.>',
+      'lane.left',
       'dlq.sender.*',
       // Dead letters are looked at, given back and discarded over HTTP.
       `$JS.API.DIRECT.GET.${DEADLETTERS}`,
@@ -66,8 +77,7 @@ export const permissions: Record<ServiceName, ServicePermissions> = {
       'qry.conversation.latest',
       // Outcomes go to whoever asked for them, on its own reply subject.
       '_INBOX.>',
-      ...consume(COMMANDS, 'sender'),
-      // A consumer per lane, named after its number.
+      // A consumer per subject and per lane.
       ...consume(COMMANDS, '*'),
       `$JS.API.CONSUMER.DELETE.${COMMANDS}.*`,
       ...consume(EVENTS, SETTLEMENT_CONSUMER),
@@ -80,7 +90,7 @@ export const permissions: Record<ServiceName, ServicePermissions> = {
       ...writeKv(BUCKETS.leases),
     ],
     // What comes in counts against a number's rate as well.
-    subscribe: [...inbox('sender'), 'evt.*.*.message.created'],
+    subscribe: [...inbox('sender'), 'evt.*.*.message.created', 'cmd.send.>', 'lane.left'],
   },
   projector: {
     publish: [
@@ -101,5 +111,19 @@ export const permissions: Record<ServiceName, ServicePermissions> = {
       ...writeKv(BUCKETS.tenants),
     ],
     subscribe: inbox('tenant-config'),
+  },
+  media: {
+    publish: [
+      ...topologyInfo,
+      'evt.*.*.media.*',
+      'dlq.media.*',
+      ...consume(EVENTS, 'media'),
+      ...consume(EVENTS, MEDIA_INDEX_CONSUMER),
+      ...readKv(BUCKETS.tenants),
+      ...readKv(BUCKETS.mediaIndex),
+      ...writeKv(BUCKETS.mediaIndex),
+      ...useObjects(MEDIA_BUCKET),
+    ],
+    subscribe: inbox('media'),
   },
 }

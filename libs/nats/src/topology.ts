@@ -33,6 +33,8 @@ const COMMANDS_DUPLICATE_WINDOW_MS = 100
 export const EVENTS = 'EVENTS'
 export const COMMANDS = 'COMMANDS'
 export const DEADLETTERS = 'DEADLETTERS'
+/** The object store of files that messages carry. */
+export const MEDIA_BUCKET = 'media'
 
 /** The streams, as data. */
 export const streams = ({ replicas, eventsMaxAgeMs }: TopologyOptions): Stream[] => [
@@ -72,6 +74,19 @@ export const streams = ({ replicas, eventsMaxAgeMs }: TopologyOptions): Stream[]
     allow_direct: true,
     num_replicas: replicas,
   },
+  {
+    // An object store is a stream by convention: chunks under C, one description per object under M.
+    name: `OBJ_${MEDIA_BUCKET}`,
+    subjects: [`$O.${MEDIA_BUCKET}.C.>`, `$O.${MEDIA_BUCKET}.M.>`],
+    description: 'Files that messages carry, by company and content',
+    storage: StorageType.File,
+    retention: RetentionPolicy.Limits,
+    // A full store refuses new files; it never drops stored ones.
+    discard: DiscardPolicy.New,
+    allow_rollup_hdrs: true,
+    allow_direct: true,
+    num_replicas: replicas,
+  },
 ]
 
 /** A lease that is not renewed is over after this. */
@@ -82,6 +97,7 @@ export const BUCKETS = {
   templates: 'templates',
   sendLedger: 'send-ledger',
   leases: 'leases',
+  mediaIndex: 'media-index',
 } as const
 
 /** The key-value buckets, as data. */
@@ -94,6 +110,10 @@ export const buckets = ({ replicas }: TopologyOptions): { name: string; options:
   {
     name: BUCKETS.sendLedger,
     options: { history: 1, replicas, ttl: 7 * DAY_MS, description: 'How each command stands' },
+  },
+  {
+    name: BUCKETS.mediaIndex,
+    options: { history: 1, replicas, description: 'How each file stands: waiting, stored under which content, failed' },
   },
   { name: BUCKETS.leases, options: { history: 1, replicas, ttl: LEASE_TTL_MS, description: 'Who works what' } },
 ]

@@ -21,6 +21,17 @@ export {
   isRetryable,
   parseGraphError,
 } from './graph-api/graph-error.ts'
+export {
+  createMediaClient,
+  type DownloadResult,
+  type LookUpResult,
+  type MediaClient,
+  type MediaClientOptions,
+  type MediaLocation,
+  type NoAnswer,
+} from './graph-api/media.client.ts'
+export { hexOfMediaHash } from './graph-api/media-hash.ts'
+export { largestMediaBytes } from './graph-api/media-limits.ts'
 export { type BuildOptions, buildMessage, type MessageBody, type Recipient } from './outbound-message/build-message.ts'
 export { isSigned, sign } from './signature.ts'
 export {
