@@ -1,10 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
-import { subjects } from '@cloudapi2/contracts'
 import {
-  COMMANDS,
   type Consumer,
-  consumeEach,
   type Delivery,
   type KvBucket,
   LEASE_TTL_MS,
@@ -22,15 +19,17 @@ import type { Channel } from './channel/channel.ts'
 import type { Config } from './config.ts'
 import { createOutcomes } from './direct-send/outcomes.client.ts'
 import { submitCommand } from './direct-send/submit-command.handler.ts'
+import { createIntake } from './lanes/intake.handler.ts'
+import { createIntakePace } from './lanes/intake-pace.ts'
+import { type Intakes, startIntakes } from './lanes/intakes.handler.ts'
+import { DEFAULT_MESSAGES_PER_SECOND, laneWindow } from './lanes/lane-window.ts'
+import { createLanes, type Lanes } from './lanes/lanes.handler.ts'
+import { createLeases } from './lanes/leases.client.ts'
 import { createPassage } from './meta-api/graph-passage.client.ts'
 import { hearInbound } from './pacing/inbound-traffic.client.ts'
 import { numberAlarms } from './pacing/number-alarms.handler.ts'
 import { createPacing, inFlightByRate } from './pacing/pacing.ts'
 import { createRateLimiter } from './rate-limit/sliding-window.ts'
-import { intakeHandler } from './lanes/intake.handler.ts'
-import { laneWindow } from './lanes/lane-window.ts'
-import { createLanes, type Lanes } from './lanes/lanes.handler.ts'
-import { createLeases } from './lanes/leases.client.ts'
 import { createLedger } from './send-command/ledger.store.ts'
 import { ledgerSearch } from './send-command/ledger-search.client.ts'
 import type { Pause } from './send-command/persistence.ts'
@@ -44,8 +43,9 @@ import { senderLookup } from './tenant-resolution/sender-lookup.handler.ts'
 const QUERY_TIMEOUT_MS = 2_000
 /** How often it is looked whether the tenants have come. */
 const LOOK_MS = 50
-/** Commands on their way into their lanes at the same time. */
-const INTAKE_CONCURRENCY = 128
+/** Commands of one company on their way into their lanes at the same time: more would be in the way of the others'. */
+const INTAKE_CONCURRENCY = 32
+const INTAKE_IDLE_MS = 3_000
 /** A lane costs the server about a millisecond to open: it may stay a while without work. */
 const LANE_IDLE_MS = 10_000
 /** What a sender leaves behind that dies is found by the others after its lease and this. */
@@ -181,10 +181,10 @@ export const startService = (deps: ServiceDeps): Service => {
     stopping: stopping.signal,
   })
 
-  const work = async (delivery: Delivery): Promise<Outcome> => {
+  const work = async (delivery: Delivery, leaving?: AbortSignal): Promise<Outcome> => {
     inHand.inc()
     try {
-      return await handler(delivery)
+      return await handler(delivery, leaving)
     } finally {
       inHand.dec()
     }
@@ -201,8 +201,10 @@ export const startService = (deps: ServiceDeps): Service => {
       },
     },
   })
+  const numberOf = (phoneNumberId: string) =>
+    tenants.byPhoneNumberId(phoneNumberId)?.phoneNumbers.find(({ id }) => id === phoneNumberId)
   let lanes: Lanes | undefined
-  let consumer: Consumer | undefined
+  let intakes: Intakes | undefined
   const consume = async () => {
     while (!tenants.isLoaded()) await pause(LOOK_MS, stopping.signal)
     lanes = createLanes({
@@ -211,23 +213,32 @@ export const startService = (deps: ServiceDeps): Service => {
       publisher,
       leases,
       work,
-      window: (phoneNumberId) =>
-        laneWindow(tenants.byPhoneNumberId(phoneNumberId)?.phoneNumbers.find(({ id }) => id === phoneNumberId)),
+      window: (phoneNumberId) => laneWindow(numberOf(phoneNumberId)),
       idleMs: LANE_IDLE_MS,
       sweepMs: LANE_SWEEP_MS,
       stopping: stopping.signal,
     })
-    consumer = await consumeEach({
+    intakes = startIntakes({
       nats,
       log,
       publisher,
-      service: 'sender',
-      stream: COMMANDS,
-      durable: 'sender',
-      // Everything there is under it: what has a subject of another form must not lie in the queue for ever.
-      filterSubjects: [subjects.allSendCommands],
+      intake: createIntake({
+        lookup,
+        publisher,
+        work,
+        onQueued: lanes.ensure,
+        pace: createIntakePace({
+          messagesPerSecond: (phoneNumberId) =>
+            numberOf(phoneNumberId)?.messagesPerSecond ?? DEFAULT_MESSAGES_PER_SECOND,
+          now: () => performance.now(),
+        }),
+        pause,
+        stopping: stopping.signal,
+      }),
       concurrency: INTAKE_CONCURRENCY,
-      handler: intakeHandler({ lookup, publisher, work, onQueued: lanes.ensure }),
+      idleMs: INTAKE_IDLE_MS,
+      sweepMs: LANE_SWEEP_MS,
+      stopping: stopping.signal,
     })
   }
   metrics.gauge('sender_lanes', 'Numbers with work, worked on by this process', [], () => lanes?.owned() ?? 0)
@@ -247,7 +258,7 @@ export const startService = (deps: ServiceDeps): Service => {
     tenants.isLoaded() ? { ok: true } : { ok: false, reason: 'no snapshot of the tenants yet' },
   )
   readiness.watch('commands', () =>
-    consumer !== undefined ? { ok: true } : { ok: false, reason: 'the consumer of commands has not started' },
+    intakes?.isStarted() ? { ok: true } : { ok: false, reason: 'commands are not taken yet' },
   )
 
   const passage = createPassage(config.graph)
@@ -278,7 +289,7 @@ export const startService = (deps: ServiceDeps): Service => {
       const closing = app.close() // no new requests; those who wait for an outcome go on waiting
       stopping.abort(new Error('the service is stopping'))
       await starting
-      await Promise.all([consumer?.stop(), lanes?.stop(), settlement?.stop()])
+      await Promise.all([intakes?.stop(), lanes?.stop(), settlement?.stop()])
       leaving.abort(new Error('the service is stopping'))
       await closing
       await passage.close()

@@ -3,7 +3,7 @@ import type { MessageFilter } from '@cloudapi2/read-model'
 import { z } from 'zod'
 import { DEFAULT_PAGE, moment, paging, present, readQuery, word } from '../listing/list-parameters.ts'
 
-const Query = z.strictObject({
+export const Query = z.strictObject({
   chat_id: word.optional(),
   status: word.optional(),
   direction: z.enum(DIRECTIONS, `expected one of ${DIRECTIONS.join(', ')}`).optional(),

@@ -2,7 +2,7 @@ import { SEND_STATUSES, type SendFilter } from '@cloudapi2/read-model'
 import { z } from 'zod'
 import { DEFAULT_PAGE, moment, paging, present, readQuery, word } from '../listing/list-parameters.ts'
 
-const Query = z.strictObject({
+export const Query = z.strictObject({
   status: z.enum(SEND_STATUSES, `expected one of ${SEND_STATUSES.join(', ')}`).optional(),
   chat_id: word.optional(),
   phone_number_id: word.optional(),

@@ -24,7 +24,7 @@ export interface DeadLettersDeps {
   now: () => number
 }
 
-const Query = z.strictObject({
+export const Query = z.strictObject({
   company_id: z
     .string()
     .refine((id) => id === NO_COMPANY || isCompanyId(id), 'expected a lower-case UUID, or _ for those of no company')
@@ -42,7 +42,7 @@ const Query = z.strictObject({
   limit: z.coerce.number().int().min(1).max(200).default(50),
 })
 
-const RedriveBody = z.strictObject({ force: z.boolean().default(false) })
+export const RedriveBody = z.strictObject({ force: z.boolean().default(false) })
 
 const IdOf = z.coerce.number().int().positive().max(Number.MAX_SAFE_INTEGER)
 

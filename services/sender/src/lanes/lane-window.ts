@@ -1,5 +1,5 @@
 /** Of a number that the settings do not name. */
-const DEFAULT_MESSAGES_PER_SECOND = 80
+export const DEFAULT_MESSAGES_PER_SECOND = 80
 
 /**
  * How many commands of one number are held in memory, those that wait included: what a number can have under way while

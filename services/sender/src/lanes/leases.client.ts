@@ -9,34 +9,48 @@ export interface Lease {
 }
 
 export interface Leases {
-  /** Undefined when somebody else has it. `onLost`: it could not be renewed in time; somebody else may have it now. */
+  /**
+   * Undefined when somebody else has it. One lease of a key at a time per process: it is asked for again after its
+   * release, or after `onLost` (it could not be renewed in time, or somebody else has it).
+   */
   take: (key: string, onLost: () => void) => Promise<Lease | undefined>
 }
 
 export interface LeaseOptions {
-  bucket: Pick<KvBucket, 'create' | 'update' | 'delete'>
+  bucket: Pick<KvBucket, 'create' | 'update' | 'delete' | 'get'>
   log: Logger
   /** As the bucket forgets them. */
   ttlMs: number
   clock: { now: () => number; every: (ms: number, run: () => void) => () => void }
 }
 
+/** So many renewals may fail before it is given up; one more, and the bucket has forgotten it. */
+const RENEWALS_PER_TTL = 5
+
 /**
- * Leases as keys of a bucket whose entries expire: whoever creates the key has the lease, and writes it anew three times
+ * Leases as keys of a bucket whose entries expire: whoever creates the key has the lease, and writes it anew five times
  * before it would expire. A process that died is forgotten after one such time.
  */
 export const createLeases = ({ bucket, log, ttlMs, clock }: LeaseOptions): Leases => {
   const owner = randomUUID()
+
+  /** A write whose confirmation was lost may have been stored: then our name stands there, under a new revision. */
+  const orOurs = async (key: string, write: () => Promise<number>): Promise<number | undefined> => {
+    try {
+      return await write()
+    } catch (error) {
+      if (!(error instanceof KvConflict)) throw error
+      const stored = await bucket.get(key)
+      return stored !== undefined && Buffer.from(stored.value).toString() === owner ? stored.revision : undefined
+    }
+  }
+
   return {
     take: async (key, onLost) => {
-      let revision: number
       let renewedAt = clock.now() // before the server's clock starts
-      try {
-        revision = await bucket.create(key, owner)
-      } catch (error) {
-        if (error instanceof KvConflict) return undefined
-        throw error
-      }
+      const taken = await orOurs(key, () => bucket.create(key, owner))
+      if (taken === undefined) return undefined
+      let revision = taken
       let isOver = false
       let renewing: Promise<void> | undefined
       const lose = (reason: string) => {
@@ -49,15 +63,18 @@ export const createLeases = ({ bucket, log, ttlMs, clock }: LeaseOptions): Lease
       const renew = async () => {
         const at = clock.now()
         try {
-          revision = await bucket.update(key, owner, revision)
+          const renewed = await orOurs(key, () => bucket.update(key, owner, revision))
+          if (renewed === undefined) return lose('somebody else wrote it, or it is gone')
+          revision = renewed
           renewedAt = at
-        } catch (error) {
-          // Of a renewal whose answer was lost the revision is unknown: the next one then conflicts, and it is given up.
-          if (error instanceof KvConflict) lose('somebody else wrote it')
+        } catch (err) {
+          log.warn({ event: 'lease.not_renewed', key, err }) // until it is too late
         }
       }
-      const stopRenewing = clock.every(ttlMs / 4, () => {
-        if (clock.now() - renewedAt > ttlMs * 0.8) return lose('it could not be renewed in time')
+      const stopRenewing = clock.every(ttlMs / RENEWALS_PER_TTL, () => {
+        // At the next tick the bucket would have forgotten it.
+        if (clock.now() - renewedAt > ttlMs * (1 - 1.5 / RENEWALS_PER_TTL))
+          return lose('it could not be renewed in time')
         renewing ??= renew().finally(() => {
           renewing = undefined
         })

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { Readable } from 'node:stream'
 import { CommandId, InvalidCommand, parseSendCommand, type SendCommand } from '@cloudapi2/contracts'
 import type { Caller } from '@cloudapi2/service-kit'
 import type { Tenant } from '@cloudapi2/tenants'
@@ -9,10 +10,12 @@ import type { SubmitCommand, Submitted } from '../direct-send/submit-command.han
 import { parseRecipient } from '../recipient/recipient.ts'
 import type { Ledger } from '../send-command/ledger.store.ts'
 import { refusals } from '../send-command/refusals.ts'
-import { companyOfNumber, type Directory } from './caller-company.ts'
+import { companyOfNumber, type Directory, tokenOf } from './caller-company.ts'
+import type { Passage } from './graph-passage.client.ts'
 import { acceptedAnswer, queuedAnswer } from './message-answer.ts'
-import { type MessageRequest, parseMessageRequest } from './message-request.ts'
+import { parseMessageRequest } from './message-request.ts'
 import { metaErrorOf, metaErrors } from './meta-error.ts'
+import { passOn } from './passage.routes.ts'
 import { VERSION_PATH, type Visit } from './visit.ts'
 
 export interface MessagesDeps {
@@ -20,6 +23,7 @@ export interface MessagesDeps {
   tenants: Directory
   submit: SubmitCommand
   ledger: Pick<Ledger, 'find'>
+  passage: Passage
   isConnected: () => boolean
   /** How long a caller waits for Meta's answer. */
   metaWaitMs: number
@@ -35,17 +39,30 @@ export const messagesRoutes = (
   deps: MessagesDeps,
   visitOf: (request: FastifyRequest) => Visit,
 ): void => {
-  const { admit, tenants, submit, ledger, isConnected, metaWaitMs, now } = deps
+  const { admit, tenants, submit, ledger, passage, isConnected, metaWaitMs, now } = deps
 
   scope.post<{ Params: { version: string; id: string } }>(`${VERSION_PATH}/:id/messages`, async (request, reply) => {
     const { line, traceparent } = visitOf(request)
-    const { id: phoneNumberId } = request.params
+    const { version, id: phoneNumberId } = request.params
     const caller = admit(request)
     const tenant = companyOfNumber(caller, phoneNumberId, tenants)
     if (tenant === undefined) throw metaErrors.noSuchObject('POST', phoneNumberId)
     Object.assign(line, { company_id: tenant.companyId, phone_number_id: phoneNumberId })
 
     const asked = parseMessageRequest(request.body)
+    // Nobody receives it, it is late after seconds, and a repeat does nothing: it needs no queue and no ledger.
+    if (asked.kind === 'receipt') {
+      line.outcome = 'passed'
+      const bytes = Buffer.from(JSON.stringify(asked.body))
+      return passOn(passage, reply, {
+        method: 'POST',
+        path: `${version}/${phoneNumberId}/messages`,
+        query: new URLSearchParams(),
+        token: tokenOf(tenant),
+        headers: { 'content-type': 'application/json', 'content-length': String(bytes.length) },
+        body: Readable.from([bytes]),
+      })
+    }
     const key = idempotencyKey(request)
     const command = commandOf(asked, { id: key ?? randomUUID(), tenant, phoneNumberId, caller, now: now() })
     line.command_id = command.id
@@ -59,13 +76,11 @@ export const messagesRoutes = (
     reply.headers(replayed(isReplayed))
     if (outcome.status === 'failed') throw metaErrorOf(outcome.error, command.id)
 
-    const isReceipt = asked.kind === 'receipt'
-    const contact = isReceipt ? {} : contactOf(asked.input, tenant)
+    const contact = contactOf(asked.input, tenant)
     if (outcome.status === 'queued') {
       reply.code(202).header('location', `/commands/${encodeURIComponent(command.id)}`)
-      return isReceipt ? { success: true } : queuedAnswer(command.id, contact, asked.input)
+      return queuedAnswer(command.id, contact, asked.input)
     }
-    if (isReceipt) return { success: true }
     line.message_id = outcome.message_id
     const response = await responseOf(ledger, command)
     return acceptedAnswer({ response, messageId: outcome.message_id, contact }, asked.input)
@@ -79,7 +94,7 @@ const idempotencyKey = ({ headers }: FastifyRequest): string | undefined => {
 }
 
 const commandOf = (
-  asked: MessageRequest,
+  asked: { input: string; body: Record<string, unknown> },
   about: { id: string; tenant: Tenant; phoneNumberId: string; caller: Caller; now: number },
 ): SendCommand & { company_id: string } => {
   const { id, tenant, phoneNumberId, caller, now } = about
@@ -88,7 +103,7 @@ const commandOf = (
       id,
       channel: 'whatsapp',
       phone_number_id: phoneNumberId,
-      ...(asked.kind === 'receipt' ? {} : { to: asked.input }),
+      to: asked.input,
       message: { type: 'raw', body: asked.body },
       requested_at: new Date(now).toISOString(),
       requested_by: caller.kind === 'admin' ? 'admin' : `key:${caller.keyId}`,

@@ -46,7 +46,16 @@ describe('a refusal of ours', () => {
   })
   test('that names fields goes on naming them', () => {
     const fields = [{ path: 'message.body.text.body', message: 'expected at most 4096 characters' }]
-    expect(metaErrorOf(refusals.invalidCommand(fields), 'c-1').error.error_data).toMatchObject({ fields })
+    expect(metaErrorOf(refusals.invalidCommand(fields), 'c-1').error).toMatchObject({
+      code: 131009,
+      error_data: { fields },
+    })
+  })
+  test('for nothing but fields that are not there has Meta’s code for that', () => {
+    const absent = { path: 'text', message: 'Invalid input: expected string, received undefined' }
+    const wrong = { path: 'type', message: 'expected one of text, image' }
+    expect(metaErrorOf(refusals.invalidCommand([absent]), 'c-1').error.code).toBe(131008)
+    expect(metaErrorOf(refusals.invalidCommand([absent, wrong]), 'c-1').error.code).toBe(131009)
   })
 })
 

@@ -142,6 +142,14 @@ interface ChannelAnswer {
   subcode?: unknown
 }
 
+/** True when nothing is wrong but that something is not there: Meta has a code of its own for that. */
+const isMissing = (fields: unknown): boolean =>
+  Array.isArray(fields) &&
+  fields.length > 0 &&
+  fields.every(({ message }: { message?: unknown }) =>
+    /\b(required|missing|received undefined)\b/i.test(String(message)),
+  )
+
 /** A command that failed, as Meta would have answered it; where it was Meta that refused, as it did. */
 export const metaErrorOf = (error: SendError, commandId: string): MetaError => {
   const { code, title, details, action, fault, fields } = error
@@ -154,7 +162,8 @@ export const metaErrorOf = (error: SendError, commandId: string): MetaError => {
   if (typeof code === 'string') {
     if (code === 'SEND_UNCERTAIN') return metaErrors.uncertain(explained, ours)
     const known = OURS[code] ?? OF_FAULT[String(fault)] ?? { status: 500, code: 131000 }
-    return metaError({ ...known, details: explained, ours })
+    const isIncomplete = known.code === 131009 && isMissing(fields)
+    return metaError({ ...known, ...(isIncomplete ? { code: 131008 } : {}), details: explained, ours })
   }
   const { status, message, type, subcode } = (error.answer ?? {}) as ChannelAnswer
   return new MetaError(

@@ -3,7 +3,7 @@ import type { Caller } from '@cloudapi2/service-kit'
 import type { Tenant } from '@cloudapi2/tenants'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Admit } from '../access/access.routes.ts'
-import { companyOfAccount, companyOfNumber, type Directory } from './caller-company.ts'
+import { companyOfAccount, companyOfNumber, type Directory, tokenOf } from './caller-company.ts'
 import { type Passage, PassageFailed, type PassedAnswer } from './graph-passage.client.ts'
 import { isOfChannel, readLink } from './media-link.ts'
 import { type MetaError, metaErrors } from './meta-error.ts'
@@ -53,16 +53,10 @@ export const passageRoutes = (
   const wayOf = (tenant: Tenant | undefined, request: Request): Way => {
     if (tenant === undefined) throw metaErrors.noSuchObject(request.method, request.params.id)
     visitOf(request).line.company_id = tenant.companyId
-    const { accessToken: token } = tenant
-    // A token with anything else was damaged on its way into the settings, and fits into no header.
-    if (token === undefined || !/^[\x21-\x7e]+$/.test(token)) throw metaErrors.noAccessToken()
-    return { tenant, token }
+    return { tenant, token: tokenOf(tenant) }
   }
 
-  const call = (reply: FastifyReply, options: Omit<Parameters<Passage['call']>[0], 'signal'>) =>
-    passage.call({ ...options, signal: goneSignal(reply) }).catch((error: unknown) => {
-      throw unanswered(error)
-    })
+  const call = (reply: FastifyReply, options: Asked) => callFor(passage, reply, options)
 
   scope.post<Route>(`${VERSION_PATH}/:id/media`, { bodyLimit: UPLOAD_MAX_BYTES }, async (request, reply) => {
     const { version, id } = request.params
@@ -72,7 +66,7 @@ export const passageRoutes = (
     if (!(request.body instanceof Readable))
       throw metaErrors.invalidParameter('The file must be sent as multipart/form-data.')
     if (length !== undefined && Number(length) > UPLOAD_MAX_BYTES) throw tooLarge()
-    const answer = await call(reply, {
+    return passOn(passage, reply, {
       method: 'POST',
       path: `${version}/${id}/media`,
       query: passedQuery(searchOf(request)),
@@ -83,7 +77,6 @@ export const passageRoutes = (
       },
       body: Readable.from(atMost(request.body, UPLOAD_MAX_BYTES, tooLarge)),
     })
-    return sendText(reply, answer, passedText(await textOf(answer), token))
   })
 
   scope.get<Route>(`${VERSION_PATH}/:id/message_templates`, async (request, reply) => {
@@ -144,7 +137,8 @@ export const passageRoutes = (
   })
 
   /** The link of a look-up. It opens for whoever has it, as long as it lives: some SDKs send no token with it. */
-  scope.get<Route>(`${VERSION_PATH}/:id/content`, async (request, reply) => {
+  // Not for HEAD: Meta's file server would send all of it for nothing.
+  scope.get<Route>(`${VERSION_PATH}/:id/content`, { exposeHeadRoute: false }, async (request, reply) => {
     const { id } = request.params
     const caller = request.headers.authorization === undefined ? undefined : admit(request)
     const companyId = request.query.company_id
@@ -174,6 +168,20 @@ export const passageRoutes = (
       .headers({ ...headersBack(answer.headers), 'cache-control': 'private', 'x-content-type-options': 'nosniff' })
       .send(answer.body)
   })
+}
+
+type Asked = Omit<Parameters<Passage['call']>[0], 'signal'>
+
+/** Asks Graph for as long as the caller waits. @throws MetaError when no answer comes */
+const callFor = (passage: Passage, reply: FastifyReply, asked: Asked): Promise<PassedAnswer> =>
+  passage.call({ ...asked, signal: goneSignal(reply) }).catch((error: unknown) => {
+    throw unanswered(error)
+  })
+
+/** Asks Graph and answers what it says. */
+export const passOn = async (passage: Passage, reply: FastifyReply, asked: Asked): Promise<FastifyReply> => {
+  const answer = await callFor(passage, reply, asked)
+  return sendText(reply, answer, passedText(await textOf(answer), asked.token))
 }
 
 /** A file is the company's that looks for it; the operator has none, and says whose by the number. */

@@ -263,7 +263,7 @@ test('numbers and their timers are forgotten when they have rested', async () =>
 })
 
 test('one number has at most half of the calls, and enough of them for its rate', () => {
-  expect([20, 80, 1_000].map(inFlightByRate(2_000))).toEqual([40, 160, 1_000])
+  expect([20, 80, 1_000].map(inFlightByRate(2_000))).toEqual([20, 80, 256])
   expect([20, 80].map(inFlightByRate(16))).toEqual([8, 8])
   expect(inFlightByRate(1)(80)).toBe(1)
 })

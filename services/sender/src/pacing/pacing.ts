@@ -110,11 +110,17 @@ interface Numbered {
 /** How often numbers that have rested are forgotten. */
 const FORGET_EVERY_MS = 60_000
 
-/** Several calls of one number, so that a slow channel does not slow it down; not so many that others get none. */
+/** More at a time make the answers of all later than they are worth: calls would run into their time-out. */
+const MOST_IN_FLIGHT = 256
+
+/**
+ * A second's worth of calls of one number, so that a slow channel does not slow it down; never so many that the others
+ * get none, or that this process cannot follow.
+ */
 export const inFlightByRate =
   (total: number) =>
   (messagesPerSecond: number): number =>
-    Math.max(1, Math.min(Math.ceil(total / 2), Math.max(8, 2 * messagesPerSecond)))
+    Math.max(1, Math.min(Math.ceil(total / 2), MOST_IN_FLIGHT, Math.max(8, messagesPerSecond)))
 
 /** The paces of all numbers, with a clock. */
 export const createPacing = ({ clock, random, maxInFlight, pace, onChange }: PacingDeps): Pacing => {

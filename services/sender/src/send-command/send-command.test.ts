@@ -386,7 +386,15 @@ describe('a refusal that is nobody’s fault', () => {
     for (let n = 21; state.status !== 'failed'; n++) {
       state = decide(attempt(1_000 * n), state).reduce(evolve, state)
       const events = decide(
-        { type: 'RecordRefused', at: at(1_000 * n), attempt: n, error: throttled, retry: 'backoff', delayMs: 0, policy },
+        {
+          type: 'RecordRefused',
+          at: at(1_000 * n),
+          attempt: n,
+          error: throttled,
+          retry: 'backoff',
+          delayMs: 0,
+          policy,
+        },
         state,
       )
       refusals.push(...events.map(({ type }) => type))

@@ -87,6 +87,7 @@ const statusOf = (commandId: string | undefined, deliveryCount = 1, status = 'se
     subject: 'x',
     data: encodeEvent(event),
     header: () => undefined,
+    headers: () => ({}),
     sequence: 1,
     deliveryCount,
     storedAt: new Date(AT),

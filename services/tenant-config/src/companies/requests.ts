@@ -24,8 +24,8 @@ const SHOWN_ONLY = { id: z.unknown(), problems: z.unknown(), created_at: z.unkno
 const body = { error: 'expected a JSON object with the known keys only' }
 
 // Strict: a misspelt custom_properties would otherwise empty the settings.
-const Put = z.strictObject({ name, custom_properties: properties.default({}), ...optional(SHOWN_ONLY) }, body)
-const Patch = z.strictObject(
+export const Put = z.strictObject({ name, custom_properties: properties.default({}), ...optional(SHOWN_ONLY) }, body)
+export const Patch = z.strictObject(
   { name: name.optional(), custom_properties: properties.optional(), ...optional(SHOWN_ONLY) },
   body,
 )
@@ -36,7 +36,7 @@ function optional<T extends Record<string, z.ZodUnknown>>(shape: T) {
   }
 }
 
-const NewApiKey = z.strictObject(
+export const NewApiKey = z.strictObject(
   {
     name,
     scopes: z
@@ -71,7 +71,7 @@ export const parseKeyId = (params: unknown): Parsed<string> => {
 }
 
 const PAGE = 1_000
-const ListQuery = z.object({
+export const ListQuery = z.object({
   after: uuid.optional(),
   limit: z.coerce
     .number({ error: `expected a whole number from 1 to ${PAGE}` })
