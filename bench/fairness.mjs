@@ -122,15 +122,22 @@ const pause = (s) => new Promise((resolve) => setTimeout(resolve, s * 1_000))
 
 const residentMb = () =>
   Math.round(Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${sender.pid}/status`, 'utf8'))?.[1] ?? 0) / 1024)
+/** Milliseconds of processor time so far; the kernel counts in hundredths of a second. */
+const processorMs = () => {
+  const [utime, stime] = readFileSync(`/proc/${sender.pid}/stat`, 'utf8').split(') ')[1].split(' ').slice(11, 13)
+  return (Number(utime) + Number(stime)) * 10
+}
 let mostMb = 0
 const watch = setInterval(() => (mostMb = Math.max(mostMb, residentMb())), 250)
 const at = (values, p) => [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * p))]
 const phase = async (name, until) => {
   mostMb = 0
+  const [startedAt, before] = [performance.now(), processorMs()]
   const took = await singles(until)
   const figures = [0.5, 0.99, 1].map((p) => at(took, p).toFixed(0).padStart(5))
+  const busy = ((processorMs() - before) / (performance.now() - startedAt)) * 100
   console.log(
-    `${name.padEnd(34)} ${String(took.length).padStart(5)} messages   p50 ${figures[0]} ms   p99 ${figures[1]} ms   max ${figures[2]} ms   sender at most ${mostMb} MB`,
+    `${name.padEnd(20)} ${String(took.length).padStart(5)} messages   p50 ${figures[0]} ms   p99 ${figures[1]} ms   max ${figures[2]} ms   sender ${busy.toFixed(0).padStart(3)} % of a core, at most ${mostMb} MB`,
   )
   return { p99: at(took, 0.99), mostMb }
 }

@@ -31,6 +31,7 @@ const WHEN: Record<EventType, string> = {
   'send.uncertain': 'Nobody knows whether the channel has it',
   'send.redriven': 'A command was taken out of the dead letters, and is tried anew',
   'send.parked': 'Given up without knowing whether the channel accepted it',
+  'receipt.sent': 'A message of the contact was marked as read',
   'number.paused': 'The channel does not accept the account of a number: nothing goes out from it until that is mended',
   'number.resumed': 'The number sends again',
   'tenant.configured': 'The settings of a company changed',

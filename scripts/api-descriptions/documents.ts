@@ -4,8 +4,7 @@ import { openapi } from './openapi.ts'
 
 const NOTE = '# Written by scripts/write-api-descriptions.mjs; changes made here are lost.\n'
 
-const text = (document: unknown): string =>
-  NOTE + stringify(document, { lineWidth: 120, aliasDuplicateObjects: false, singleQuote: true })
+const text = (document: unknown): string => NOTE + stringify(document, { lineWidth: 120, aliasDuplicateObjects: false })
 
 /** The content of every file that describes the interfaces, by its path. The sender serves its own copies. */
 export const documents = (): Record<string, string> => {

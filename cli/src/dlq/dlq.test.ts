@@ -88,13 +88,19 @@ const dlq = (args: string[], env: Record<string, string> = {}) =>
   })
 
 let count = 0
-const giveUp = async (
-  given: { company?: string; code?: string; service?: string; stream?: string; body?: string; id?: string } = {},
-): Promise<number> => {
+interface Given {
+  company?: string
+  code?: string
+  service?: string
+  stream?: string
+  body?: string
+  id?: string
+}
+const publishLetter = (given: Given): Promise<void> => {
   const { company = ONE, code = '131047', service = 'sender', stream = COMMANDS } = given
   const id = given.id ?? `c-${++count}`
   const message = { type: 'text', text: 'Confidential words' }
-  await publisher.publish({
+  return publisher.publish({
     subject: `dlq.${service}.${company}`,
     msgId: `${++count}`,
     data: given.body ?? JSON.stringify({ id, channel: 'whatsapp', to: '34608684495', message }),
@@ -107,6 +113,10 @@ const giveUp = async (
       Subject: `cmd.send.${company}.whatsapp`,
     },
   })
+}
+/** Gives something up, and returns the id of its dead letter. */
+const giveUp = async (given: Given = {}): Promise<number> => {
+  await publishLetter(given)
   return (await letters.page({ order: 'newest', limit: 1 })).letters[0]?.id as number
 }
 
@@ -147,7 +157,7 @@ describe('cloudapi dlq list', () => {
     expect((await dlq(['list', '-o', 'json', '--code', 'NONE'])).out).toBe('[]\n')
   })
   test('goes beyond a page, and says when there is more than was asked for', async () => {
-    await Promise.all(Array.from({ length: 450 }, () => giveUp()))
+    await Promise.all(Array.from({ length: 450 }, () => publishLetter({})))
     const all = await dlq(['list', '-o', 'ndjson', '--limit', '1000'])
     expect(all.out.trimEnd().split('\n')).toHaveLength(450)
     const some = await dlq(['list', '--limit', '3'])

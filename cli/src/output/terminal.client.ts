@@ -33,7 +33,8 @@ export const createTerminal = (process: NodeJS.Process): Terminal => {
       if (format === 'json') print(JSON.stringify(values, null, 2))
       else for (const value of values) print(JSON.stringify(value))
     },
-    width: stdout.isTTY === true ? stdout.columns : undefined,
+    // A terminal that does not know its width says 0.
+    width: stdout.isTTY === true ? stdout.columns || undefined : undefined,
     bold: (text) => (isColoured ? `\u001b[1m${text}\u001b[22m` : text),
     confirm: async (question) => {
       if (stdin.isTTY !== true || stderr.isTTY !== true)

@@ -2,8 +2,8 @@ import { type FullAt, freeAt, type MeterLimit, taken } from '../pacing/meter.ts'
 
 /** What passes into a lane at once, however slow its number: urgent commands behind it find their way through the lane. */
 const BURST = 1_000
-/** Of what its number may send: more than a lane can use up. */
-const AHEAD = 2
+/** Of what its number may send: a little more than a lane can use up. */
+const AHEAD = 1.25
 
 export interface IntakePace {
   /** Takes a place in the line of a number; milliseconds until it may pass. */

@@ -188,7 +188,7 @@ describe('a lane', () => {
     lanes.ensure(number)
     const letters = openDeadLetters(nats, { timeoutMs: 2_000 })
     await vi.waitFor(async () =>
-      expect((await letters.list({ limit: 1 })).letters[0]).toMatchObject({
+      expect((await letters.page({})).letters[0]).toMatchObject({
         code: 'BROKEN',
         subject: 'cmd.send._.whatsapp',
       }),
@@ -325,13 +325,14 @@ describe('a lease', () => {
   test('is known again by who wrote it, when the confirmation was lost', async () => {
     const { clock, tick } = clockByHand()
     const lost = vi.fn()
-    const isLost = new Set(['create', 'update'])
+    let isNextLost = true
     const unconfirmed =
       (what: 'create' | 'update') =>
       async (key: string, value: Uint8Array | string, revision = 0) => {
         const stored = what === 'create' ? await bucket.create(key, value) : await bucket.update(key, value, revision)
-        if (isLost.delete(what)) throw new Error('no answer')
-        return stored
+        if (!isNextLost) return stored
+        isNextLost = false
+        throw new Error('no answer')
       }
     const leases = createLeases({
       bucket: { ...bucket, create: unconfirmed('create'), update: unconfirmed('update') },
@@ -342,16 +343,15 @@ describe('a lease', () => {
     await expect(leases.take(`lane.${number}`, lost)).rejects.toThrow('no answer')
     const lease = await leases.take(`lane.${number}`, lost)
     expect(lease).toBeDefined()
+    isNextLost = true
     const revisions = [(await bucket.get(`lane.${number}`))?.revision]
-    for (let n = 0; n < 2; n++) {
-      tick()
+    for (let n = 0; n < 2; n++)
       await vi.waitFor(async () => {
+        tick()
         const revision = (await bucket.get(`lane.${number}`))?.revision
         expect(revisions).not.toContain(revision)
         revisions.push(revision)
       })
-      await new Promise((resolve) => setTimeout(resolve, 20)) // until the renewal has ended
-    }
     expect(lost).not.toHaveBeenCalled()
     await lease?.release()
     expect(await bucket.get(`lane.${number}`)).toBeUndefined()

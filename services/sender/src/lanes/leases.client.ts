@@ -34,21 +34,23 @@ const RENEWALS_PER_TTL = 5
 export const createLeases = ({ bucket, log, ttlMs, clock }: LeaseOptions): Leases => {
   const owner = randomUUID()
 
-  /** A write whose confirmation was lost may have been stored: then our name stands there, under a new revision. */
-  const orOurs = async (key: string, write: () => Promise<number>): Promise<number | undefined> => {
+  /** The new revision, or undefined when it is somebody else's. */
+  const write = async (key: string, revision: number | undefined): Promise<number | undefined> => {
     try {
-      return await write()
+      return await (revision === undefined ? bucket.create(key, owner) : bucket.update(key, owner, revision))
     } catch (error) {
       if (!(error instanceof KvConflict)) throw error
+      // A write whose confirmation was lost may have been stored: then our name stands there, under another revision.
       const stored = await bucket.get(key)
-      return stored !== undefined && Buffer.from(stored.value).toString() === owner ? stored.revision : undefined
+      if (stored === undefined || stored.revision === revision) return undefined
+      return Buffer.from(stored.value).toString() === owner ? write(key, stored.revision) : undefined
     }
   }
 
   return {
     take: async (key, onLost) => {
       let renewedAt = clock.now() // before the server's clock starts
-      const taken = await orOurs(key, () => bucket.create(key, owner))
+      const taken = await write(key, undefined)
       if (taken === undefined) return undefined
       let revision = taken
       let isOver = false
@@ -63,7 +65,7 @@ export const createLeases = ({ bucket, log, ttlMs, clock }: LeaseOptions): Lease
       const renew = async () => {
         const at = clock.now()
         try {
-          const renewed = await orOurs(key, () => bucket.update(key, owner, revision))
+          const renewed = await write(key, revision)
           if (renewed === undefined) return lose('somebody else wrote it, or it is gone')
           revision = renewed
           renewedAt = at
