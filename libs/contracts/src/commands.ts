@@ -129,6 +129,7 @@ export const parseSendCommand = (body: unknown): SendCommand => {
 
 /** How a command ended, or stands: what a caller is told over HTTP, and over NATS on the subject of `Reply-To`. */
 export const SendOutcome = z.discriminatedUnion('status', [
+  /** `message_id`: of the message sent; of the one that was read, where the command marked one as read. */
   z.object({ status: z.literal('accepted'), command_id: z.string(), message_id: z.string() }),
   /** `error`: why it was not sent yet; the channel has refused it, and it will be tried again. */
   z.object({ status: z.literal('queued'), command_id: z.string(), error: SendError.optional() }),

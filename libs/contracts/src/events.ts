@@ -206,6 +206,17 @@ export const SendUncertainData = z.looseObject({
 })
 export type SendUncertainData = z.infer<typeof SendUncertainData>
 
+/** A message of the contact was marked as read, with all before it. Nothing was sent. */
+export const ReceiptSentData = z.looseObject({
+  ...aboutCommand,
+  /** The message that was read. */
+  message_id: z.string().min(1),
+  /** Whether the contact was shown that somebody is typing. */
+  typing: z.boolean(),
+  raw: z.unknown(),
+})
+export type ReceiptSentData = z.infer<typeof ReceiptSentData>
+
 /** Taken out of the dead letters: a new round of attempts begins. */
 export const SendRedrivenData = z.looseObject({
   ...aboutCommand,
@@ -310,6 +321,7 @@ export const EVENT_DATA = {
   'send.uncertain': SendUncertainData,
   'send.redriven': SendRedrivenData,
   'send.parked': SendParkedData,
+  'receipt.sent': ReceiptSentData,
   'number.paused': NumberPausedData,
   'number.resumed': NumberResumedData,
   'media.stored': MediaStoredData,
@@ -336,6 +348,7 @@ export const EVENT_VERSION: Record<EventType, number> = {
   'send.uncertain': 1,
   'send.redriven': 1,
   'send.parked': 1,
+  'receipt.sent': 1,
   'number.paused': 1,
   'number.resumed': 1,
   'media.stored': 1,

@@ -66,6 +66,7 @@ export const permissions: Record<ServiceName, ServicePermissions> = {
       ...topologyInfo,
       'evt.*.*.message.created',
       'evt.*.*.send.*',
+      'evt.*.*.receipt.*',
       'evt.*.*.number.*',
       'evt.*.*.account.notified',
       'cmd.>',

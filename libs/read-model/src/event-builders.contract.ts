@@ -1,4 +1,4 @@
-import { type EventData, eventId, type GatewayEvent, newEvent } from '@cloudapi2/contracts'
+import { type EventData, type EventType, eventId, type GatewayEvent, newEvent } from '@cloudapi2/contracts'
 import type { LoggedEvent } from './fold.ts'
 import type { SendType } from './send-state.ts'
 
@@ -17,7 +17,7 @@ const subjectOf = (data: object): string => {
   return (message_id ?? command_id) as string
 }
 
-const logged = <T extends 'message.created' | 'message.edited' | 'message.deleted' | 'status.updated' | SendType>(
+export const logged = <T extends EventType>(
   type: T,
   data: EventData<T>,
   { time, company = SOLVIFY, id }: { time: string; company?: string; id?: string | undefined },

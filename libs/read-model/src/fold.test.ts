@@ -1,6 +1,18 @@
 import { messageRowId } from '@cloudapi2/contracts'
 import { describe, expect, test } from 'vitest'
-import { at, deleted, edited, NUMBER, PACO, received, SOLVIFY, send, sent, status } from './event-builders.contract.ts'
+import {
+  at,
+  deleted,
+  edited,
+  logged,
+  NUMBER,
+  PACO,
+  received,
+  SOLVIFY,
+  send,
+  sent,
+  status,
+} from './event-builders.contract.ts'
 import { fold, type LoggedEvent } from './fold.ts'
 import { externalMessage } from './message-state.ts'
 
@@ -238,6 +250,17 @@ describe('a command', () => {
   test('that became a message is sent, whatever was believed before and after', () => {
     const message = sent('wamid.1', { command_id: 'c-1' }, { time: at(5) })
     expect(standing(failed(9, 9), message, requested)).toMatchObject({ status: 'sent', message_id: 'wamid.1' })
+  })
+  test('that marked a message as read is sent, and no message', () => {
+    const receipt = logged(
+      'receipt.sent',
+      { command_id: 'c-1', message_id: 'wamid.1', typing: false, raw: {} },
+      { time: at(5) },
+      '',
+    )
+    const rows = fold([receipt, requested, attempted(1, 1)])
+    expect(rows.messages.size).toBe(0)
+    expect([...rows.sends.values()][0]?.standing).toMatchObject({ status: 'sent', message_id: null })
   })
   test('that was given another round stands as that round goes', () => {
     const redriven = send('send.redriven', 'c-1', at(60), { dead_letter: 7, attempts: 5 })

@@ -36,7 +36,7 @@ type MessageType = (typeof MESSAGE_TYPES)[number]
 type FoldedEvent = { [T in MessageType]: StoredEvent<T> }[MessageType]
 
 /** The types of events that become rows. */
-export const FOLDED_TYPES = [...MESSAGE_TYPES, ...SEND_TYPES] as const
+export const FOLDED_TYPES = [...MESSAGE_TYPES, ...SEND_TYPES, 'receipt.sent'] as const
 
 const isAboutMessage = (event: GatewayEvent): event is FoldedEvent =>
   (MESSAGE_TYPES as readonly string[]).includes(event.type)
@@ -74,6 +74,11 @@ export const foldInto = (rows: Rows, { event, sequence }: LoggedEvent): void => 
     const commandId = key('data.command_id', event.data.command_id)
     const send = sendSaid(event, commandId, key('id', event.id), sequence, eventTime(event.time))
     put(rows.sends, `${event.companyid}${commandId}`, send, joinSends)
+  }
+  if (isKnown && event.type === 'receipt.sent') {
+    const command_id = key('data.command_id', event.data.command_id)
+    const keys = { command_id, event_id: key('id', event.id), message_id: null, sequence }
+    put(rows.sends, `${event.companyid}${command_id}`, sendAccepted(event, keys, eventTime(event.time)), joinSends)
   }
   if (!isKnown || !isAboutMessage(event)) {
     rows.position = Math.max(rows.position, sequence)

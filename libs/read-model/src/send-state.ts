@@ -1,7 +1,7 @@
 import { deterministicId, type EventType, type StoredEvent } from '@cloudapi2/contracts'
 import { compareText, storableJson, storableText } from './storable.ts'
 
-/** The types of events that tell how a command stands, beside a `message.created` that names its command. */
+/** The types of events that tell how a command stands, beside a `message.created` or `receipt.sent` that names its command. */
 export const SEND_TYPES = [
   'send.requested',
   'send.attempted',
@@ -136,10 +136,10 @@ export const sendSaid = (
   }
 }
 
-/** What a message says of the command it was sent for. */
+/** What a message says of the command it was sent for, or a receipt, of which there is no message: `message_id` null. */
 export const sendAccepted = (
-  event: StoredEvent<'message.created'>,
-  keys: { command_id: string; event_id: string; message_id: string; sequence: number },
+  event: StoredEvent<'message.created'> | StoredEvent<'receipt.sent'>,
+  keys: { command_id: string; event_id: string; message_id: string | null; sequence: number },
   at: string,
 ): SendState => ({
   company_id: event.companyid,

@@ -5,6 +5,7 @@ export {
   createGraphClient,
   type GraphClient,
   type GraphClientOptions,
+  type Marked,
   type NetworkFault,
   type Refused,
   type SendRequest,
@@ -33,6 +34,8 @@ export {
 export { hexOfMediaHash } from './graph-api/media-hash.ts'
 export { largestMediaBytes } from './graph-api/media-limits.ts'
 export { type BuildOptions, buildMessage, type MessageBody, type Recipient } from './outbound-message/build-message.ts'
+export { isReadReceipt } from './outbound-message/read-receipt.ts'
+export { validateMessage } from './outbound-message/validate-message.ts'
 export { isSigned, sign } from './signature.ts'
 export {
   type FilledTemplate,

@@ -35,8 +35,6 @@ const Env = z.object({
   SENDER_CONCURRENCY: z.coerce.number().int().min(1).max(10_000).default(2_000),
   /** How often a number whose account is refused tries whether it has been mended. */
   PAUSE_PROBE_MS: milliseconds().default(300_000),
-  /** Commands held at the same time, those that wait for their next attempt included. */
-  SENDER_MAX_IN_HAND: z.coerce.number().int().min(1).max(100_000).default(2_000),
   PUBLISH_TIMEOUT_MS: milliseconds().default(5_000),
   ...TOPOLOGY_ENVIRONMENT,
 })
@@ -60,7 +58,6 @@ export const parseConfig = (env: NodeJS.ProcessEnv) => {
     uncertainGraceMs: read.UNCERTAIN_GRACE_MS,
     concurrency: read.SENDER_CONCURRENCY,
     pauseProbeMs: read.PAUSE_PROBE_MS,
-    maxInHand: read.SENDER_MAX_IN_HAND,
   }
 }
 export type Config = ReturnType<typeof parseConfig>

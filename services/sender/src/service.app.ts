@@ -61,7 +61,6 @@ export interface ServiceDeps {
     | 'adminToken'
     | 'concurrency'
     | 'graph'
-    | 'maxInHand'
     | 'metaWaitMs'
     | 'pauseProbeMs'
     | 'retries'

@@ -17,6 +17,7 @@ import { buildSimulator } from '@cloudapi2/graph-simulator'
 import {
   applyTopology,
   BUCKETS,
+  COMMANDS,
   type Consumer,
   connectNats,
   consumeEach,
@@ -30,6 +31,7 @@ import {
   type Publisher,
   permissions,
   redrivePublication,
+  storedUnder,
 } from '@cloudapi2/nats'
 import { createLog, createMetrics, createReadiness } from '@cloudapi2/service-kit'
 import { createTenantDirectory, hashApiKey, newApiKey, parseSecretsKeys } from '@cloudapi2/tenants'
@@ -132,7 +134,6 @@ const startSender = async (
       adminToken: ADMIN_TOKEN,
       concurrency: change.concurrency ?? 16,
       graph: graphConfig,
-      maxInHand: 1_000,
       pauseProbeMs: change.pauseProbeMs ?? 300_000,
       retries: { maxAttempts: change.maxAttempts ?? 3, baseMs: change.baseMs ?? 10, capMs: change.capMs ?? 100 },
       sendWaitMs: change.sendWaitMs ?? 5_000,
@@ -862,6 +863,99 @@ describe('commands over NATS', () => {
   })
 })
 
+describe('a raw body', () => {
+  const raw = (body: Record<string, unknown>): SendCommandInput => textCommand({ message: { type: 'raw', body } })
+  const list = (rows: number) =>
+    raw({
+      type: 'interactive',
+      interactive: {
+        type: 'list',
+        body: { text: 'What would you like?' },
+        action: {
+          button: 'Choose bread',
+          sections: [{ rows: Array.from({ length: rows }, (_, i) => ({ id: `r${i}`, title: `Loaf ${i}` })) }],
+        },
+      },
+    })
+  const readsOf = async (company: Company): Promise<string[]> => {
+    const { calls } = (await control('GET', `calls?company_id=${company.id}&type=read`)) as { calls: Call[] }
+    return calls.map(({ outcome }) => outcome)
+  }
+
+  test('of any type goes out, and the log has its words', async () => {
+    const company = await configure(newCompany())
+    const sent = list(10)
+    expect(await command(company.id, sent)).toMatchObject({ status: 'accepted' })
+    await untilEvents(sent.id, 'send.requested', 'send.attempted', 'message.created')
+    expect(eventsOf(sent.id, 'message.created')).toMatchObject([
+      { data: { kind: 'interactive', text: 'What would you like?' } },
+    ])
+  })
+  test('that Meta would refuse is refused with the place, and Meta is not asked', async () => {
+    const company = await configure(newCompany())
+    const sent = list(11)
+    const fields = [
+      {
+        path: 'message.body.interactive.action.sections',
+        message: 'expected at most 10 rows in all sections together, found 11',
+      },
+    ]
+    expect(await command(company.id, sent)).toMatchObject({
+      status: 'failed',
+      error: { code: 'INVALID_MESSAGE', fields, details: expect.stringContaining('message.body.interactive') },
+    })
+    await untilEvents(sent.id, 'send.requested', 'send.failed')
+    expect(eventsOf(sent.id, 'send.failed')).toMatchObject([{ data: { error: { code: 'INVALID_MESSAGE', fields } } }])
+    await vi.waitFor(() =>
+      expect(deadLetters.filter(({ body }) => body.includes(sent.id))).toMatchObject([
+        { code: 'INVALID_MESSAGE', attempts: '0' },
+      ]),
+    )
+    expect(await callsOf(sent.id)).toEqual([])
+  })
+  test('that marks a message as read is recorded as a receipt, not as a message', async () => {
+    const company = await configure(newCompany())
+    const wamid = 'wamid.HBgLMzQ2MDg2ODQ0OTU='
+    const sent = raw({ status: 'read', message_id: wamid, typing_indicator: { type: 'text' } })
+    expect(await command(company.id, sent)).toEqual({ status: 'accepted', command_id: sent.id, message_id: wamid })
+    await untilEvents(sent.id, 'send.requested', 'send.attempted', 'receipt.sent')
+    expect(eventsOf(sent.id, 'receipt.sent')).toMatchObject([
+      {
+        subject: wamid,
+        data: {
+          message_id: wamid,
+          typing: true,
+          phone_number_id: company.number,
+          chat_id: '34608684495',
+          raw: {
+            request: {
+              messaging_product: 'whatsapp',
+              status: 'read',
+              message_id: wamid,
+              typing_indicator: { type: 'text' },
+            },
+            response: { success: true },
+          },
+        },
+      },
+    ])
+    expect(await readsOf(company)).toEqual(['answered'])
+  })
+  test('that marks a message as read is sent again when nobody knows whether it was, whatever the company says', async () => {
+    const company = await configure(newCompany(), { ON_UNCERTAIN: 'park' })
+    const sent = raw({ status: 'read', message_id: 'wamid.1' })
+    await command(company.id, sent)
+    // What a sender leaves behind that dies in the middle of the call.
+    const bucket = await openKv(operator, BUCKETS.sendLedger, silent)
+    const key = ledgerKey(company.id, sent.id)
+    const entry = JSON.parse(Buffer.from((await bucket.get(key))?.value ?? []).toString())
+    const at = new Date(Date.now() - 60_000).toISOString()
+    await bucket.put(key, JSON.stringify({ ...entry, state: { status: 'attempting', attempts: 1, at } }))
+    expect(await command(company.id, sent)).toMatchObject({ status: 'accepted', message_id: 'wamid.1' })
+    expect(await readsOf(company)).toEqual(['answered', 'answered'])
+  })
+})
+
 describe('when the answer never comes', () => {
   test('the message is parked: one call, a dead letter, and a caller who knows that nobody knows', async () => {
     const company = await configure(newCompany())
@@ -1262,6 +1356,34 @@ describe('when NATS goes away', () => {
     // The sender lived: it waited with what it knew, and nothing became uncertain.
     expect(ids.filter((id) => eventsOf(id, 'send.uncertain').length > 0)).toEqual([])
   }, 120_000)
+})
+
+describe('many commands of one number', () => {
+  test('keep neither its urgent ones waiting, nor another company', async () => {
+    const [busy, other] = [await configure(newCompany()), await configure(newCompany())]
+    await Promise.all(
+      Array.from({ length: 1_200 }, (_, n) =>
+        operatorPublisher.publish({
+          subject: subjects.sendCommand(busy.id, 'whatsapp'),
+          msgId: randomUUID(),
+          data: JSON.stringify(textCommand({ to: `6082${String(10_000 + n)}` })),
+        }),
+      ),
+    )
+    const [urgent, single] = await Promise.all([
+      command(busy.id, textCommand({ priority: 'high' })),
+      command(other.id, textCommand()),
+    ])
+    expect([urgent.status, single.status]).toEqual(['accepted', 'accepted'])
+    const left = [...(await storedUnder(operator, COMMANDS, 'cmd.>'))].filter(
+      ([subject]) => subject.includes(busy.id) || subject.includes(busy.number),
+    )
+    expect(left.reduce((sum, [, count]) => sum + count, 0)).toBeGreaterThan(600)
+    // The others need not wait for the rest.
+    const manager = await operator.raw.jetstreamManager()
+    await manager.streams.purge(COMMANDS, { filter: subjects.sendCommand(busy.id, 'whatsapp') })
+    await manager.streams.purge(COMMANDS, { filter: subjects.laneCommands(busy.number) })
+  })
 })
 
 test('no text, phone number, token or key was ever logged', () => {

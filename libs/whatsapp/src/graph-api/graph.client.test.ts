@@ -162,6 +162,24 @@ describe('sending', () => {
     expect(await send(client)).toMatchObject({ kind: 'unknown', cause: { code } })
   })
 
+  test('a receipt is marked without an id; a message answered that way is not known to be sent', async () => {
+    const client = await graph(answering(200, '{"success":true}'))
+    const body = { messaging_product: 'whatsapp', status: 'read', message_id: 'wamid.1' }
+    expect(await client.sendMessage({ phoneNumberId: '284610037551902', token: TOKEN, body })).toEqual({
+      kind: 'marked',
+      response: { success: true },
+    })
+    expect(await send(client)).toMatchObject({ kind: 'unknown', cause: { code: 'NO_MESSAGE_ID' } })
+  })
+  test('a receipt that Meta refuses is refused', async () => {
+    const client = await graph(answering(400, read('error.131009.json')))
+    const body = { messaging_product: 'whatsapp', status: 'read', message_id: 'wamid.1' }
+    expect(await client.sendMessage({ phoneNumberId: '1', token: TOKEN, body })).toMatchObject({
+      kind: 'refused',
+      error: { code: 131009 },
+    })
+  })
+
   test('connections are kept for the next message', async () => {
     const ports = new Set<number | undefined>()
     const client = await graph((request, response, body) => {

@@ -1,5 +1,6 @@
 import { Agent, DecoratorHandler, type Dispatcher, request } from 'undici'
 import { asId, asObject, asText, type JsonObject } from '../json-values.ts'
+import { isReadReceipt } from '../outbound-message/read-receipt.ts'
 import { isSameLanguage, parseTemplateDefinition, type TemplateDefinition } from '../template/template-definition.ts'
 import { type GraphError, parseGraphError } from './graph-error.ts'
 import { type AnswerHeaders, retryAfterMs } from './retry-after.ts'
@@ -54,7 +55,14 @@ export interface Accepted {
   response: JsonObject
 }
 
-export type SendResult = Accepted | Refused | Unknown | Unreachable
+/** Meta marked a message of the other side as read: nothing was sent, and there is no id. */
+export interface Marked {
+  kind: 'marked'
+  /** Meta's body. */
+  response: JsonObject
+}
+
+export type SendResult = Accepted | Marked | Refused | Unknown | Unreachable
 
 export type TemplateResult =
   | { kind: 'found'; template: TemplateDefinition }
@@ -79,7 +87,10 @@ export interface TemplateRequest {
 
 /** Calls to the Graph API. None of them throws for what Meta or the network does. */
 export interface GraphClient {
-  /** `POST /{phone-number-id}/messages`. Never repeated here: Meta has no idempotency key. */
+  /**
+   * `POST /{phone-number-id}/messages`: `accepted` for a message, `marked` for a receipt. Never repeated here: Meta has no
+   * idempotency key.
+   */
   sendMessage(request: SendRequest): Promise<SendResult>
   /** `GET /{waba-id}/message_templates`, page by page until the template is found. */
   getTemplate(request: TemplateRequest): Promise<TemplateResult>
@@ -163,8 +174,9 @@ const unusable = (answer: Answer, what: string, code: string): Unknown => ({
 
 const isSuccess = ({ httpStatus }: Answer): boolean => httpStatus >= 200 && httpStatus < 300
 
-const acceptance = (answer: Answer): SendResult => {
+const acceptance = (answer: Answer, isReceipt: boolean): SendResult => {
   const response = asObject(answer.body)
+  if (isReceipt && isSuccess(answer) && response?.success === true) return { kind: 'marked', response }
   const message = Array.isArray(response?.messages) ? asObject(response.messages[0]) : undefined
   const messageId = asId(message?.id)
   if (!isSuccess(answer) || (messageId === undefined && asObject(response?.error) !== undefined)) return refusal(answer)
@@ -239,7 +251,8 @@ export const createGraphClient = ({ baseUrl, version, timeoutMs, dispatcher }: G
         method: 'POST',
         body: JSON.stringify(body),
       })
-      return result.kind === 'answer' ? acceptance(result) : result
+      const sent = asObject(body)
+      return result.kind === 'answer' ? acceptance(result, sent !== undefined && isReadReceipt(sent)) : result
     },
 
     getTemplate: async ({ wabaId, token, name, language }) => {

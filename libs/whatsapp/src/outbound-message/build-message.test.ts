@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { OutboundMessage } from '@cloudapi2/contracts'
 import { describe, expect, test } from 'vitest'
 import { type BuildOptions, buildMessage } from './build-message.ts'
@@ -56,20 +56,37 @@ test.each<[file: string, message: unknown, options?: Partial<BuildOptions>]>([
   expect(buildMessage(OutboundMessage.parse(message), { ...nora, ...options })).toEqual(fixture(file)),
 )
 
+/** Bodies of other calls, and of recipients that a command does not have: a group, a person by phone and id at once. */
+const NOT_OURS = [
+  'block-users',
+  'business-profile',
+  'phone-number-webhook-override',
+  'register',
+  'subscribed-apps-override',
+  'template-create',
+  'text-to-group',
+  'text-to-phone-and-bsuid',
+]
+test.each(
+  readdirSync(new URL('../../fixtures/outbound/', import.meta.url))
+    .map((file) => file.replace('.json', ''))
+    .filter((name) => !NOT_OURS.includes(name)),
+)('%s goes through as a raw body, to whomever it is for', (file) => {
+  const { to, recipient, recipient_type: _, messaging_product: __, ...body } = fixture(file)
+  const message = OutboundMessage.parse({ type: 'raw', body })
+  const options = { to: recipient === undefined ? nora.to : { user_id: String(recipient) }, callbackData: 'c-1' }
+  const isReceipt = to === undefined && recipient === undefined
+  expect(buildMessage(message, options)).toEqual(
+    isReceipt ? fixture(file) : { ...fixture(file), biz_opaque_callback_data: 'c-1' },
+  )
+})
+
 test.each([
-  'audio-voice',
-  'contacts',
-  'interactive-button',
-  'interactive-flow',
-  'location',
-  'reaction',
-  'template-carousel-media',
-  'text-identity-check',
-  'text-reply',
-])('%s goes through as a raw body', (file) => {
-  const { to, recipient_type: _, messaging_product: __, ...body } = fixture(file)
-  expect(to).toBe('+16285550137')
-  expect(buildMessage(OutboundMessage.parse({ type: 'raw', body }), nora)).toEqual(fixture(file))
+  { type: 'reaction', reaction: { message_id: 'wamid.1', emoji: '👍' } },
+  { type: 'text', text: { body: 'Yes' }, context: { message_id: 'wamid.1' } },
+])('a person without a phone is addressed by its id, in a $type that answers as well', (body) => {
+  const built = buildMessage({ type: 'raw', body }, { to: { user_id: 'US.1' } })
+  expect(built).toEqual({ messaging_product: 'whatsapp', recipient_type: 'individual', recipient: 'US.1', ...body })
 })
 
 test('a raw body keeps its own callback data unless there is one to set', () => {

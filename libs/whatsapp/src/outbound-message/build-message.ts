@@ -5,6 +5,7 @@ import {
   TemplateDataMismatch,
   type TemplateLayout,
 } from '../template/fill-template.ts'
+import { isReadReceipt } from './read-receipt.ts'
 
 /** Whom a message goes to. `phone`: digits with country code; `user_id`: business-scoped user id, parent or not. */
 export type Recipient = { phone: string } | { user_id: string }
@@ -100,16 +101,23 @@ const contentOf = (message: OutboundMessage, options: BuildOptions): MessageBody
   }
 }
 
+/** Neither a recipient nor anything that would come back: the message it names tells both. */
+const receiptOf = (body: MessageBody): MessageBody => ({ messaging_product: 'whatsapp', ...body })
+
 /**
- * Makes Meta's request body out of the message of a command.
+ * Makes Meta's request body out of the message of a command. A raw body with a `status` marks a message as read: it gets
+ * no recipient, type or callback data.
  *
  * @throws TemplateDataMismatch when `template` is given and the data, or the header's file, does not fit it
  * @see https://developers.facebook.com/docs/whatsapp/cloud-api/reference/messages
  */
-export const buildMessage = (message: OutboundMessage, options: BuildOptions): MessageBody => ({
-  messaging_product: 'whatsapp',
-  recipient_type: 'individual',
-  ...contentOf(message, options),
-  ...recipientOf(options.to),
-  ...(options.callbackData === undefined ? {} : { biz_opaque_callback_data: options.callbackData }),
-})
+export const buildMessage = (message: OutboundMessage, options: BuildOptions): MessageBody =>
+  message.type === 'raw' && isReadReceipt(message.body)
+    ? receiptOf(message.body)
+    : {
+        messaging_product: 'whatsapp',
+        recipient_type: 'individual',
+        ...contentOf(message, options),
+        ...recipientOf(options.to),
+        ...(options.callbackData === undefined ? {} : { biz_opaque_callback_data: options.callbackData }),
+      }

@@ -53,6 +53,8 @@ export type Preparation = { ok: true; message: PreparedMessage } | { ok: false; 
 /** A messaging channel, as far as the sender knows one. Its adapter alone knows the channel's wire format. */
 export interface Channel {
   readonly name: string
+  /** True for what reaches nobody as a message, such as a receipt: it may be sent again whatever became of it. */
+  isHarmlessTwice: (message: OutboundMessage) => boolean
   prepare: (request: {
     message: OutboundMessage
     recipient: Recipient

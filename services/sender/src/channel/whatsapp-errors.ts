@@ -1,4 +1,4 @@
-import type { SendError } from '@cloudapi2/contracts'
+import type { InvalidField, SendError } from '@cloudapi2/contracts'
 import { errorInfo, type GraphError, isCredentialError, isRetryable, type NetworkFault } from '@cloudapi2/whatsapp'
 import type { Retry } from '../send-command/send-command.ts'
 import type { Concern, Fault } from './channel.ts'
@@ -58,6 +58,16 @@ export const sendErrorOf = (error: GraphError): SendError => {
 
 /** No description of Meta's and a server's fault: something in between answered, and Meta may have the message. */
 export const isFromInBetween = ({ type, httpStatus }: GraphError): boolean => type === 'HTTP' && httpStatus >= 500
+
+/** The message breaks a rule that Meta has for every message of its type; `fields` names each place. Meta was not asked. */
+export const invalidMessage = (fields: readonly InvalidField[]): SendError => ({
+  code: 'INVALID_MESSAGE',
+  title: 'The message is not as WhatsApp takes it',
+  details: fields.map(({ path, message }) => `${path}: ${message}`).join('; '),
+  action: 'Correct the fields named and send it again under a new id.',
+  fields,
+  fault: 'request',
+})
 
 export const unknownError = (cause: Pick<NetworkFault, 'code'>): SendError => ({
   code: 'CHANNEL_ANSWER_LOST',

@@ -1,17 +1,22 @@
-import type { OutboundMessage } from '@cloudapi2/contracts'
+import { MEDIA_KINDS } from '@cloudapi2/contracts'
+import { isReadReceipt } from '@cloudapi2/whatsapp'
 import type { MessageSummary } from './channel.ts'
 
 type Json = Record<string, unknown>
 const object = (value: unknown): Json | undefined =>
   value !== null && typeof value === 'object' && !Array.isArray(value) ? (value as Json) : undefined
 const text = (value: unknown): string | undefined => (typeof value === 'string' && value !== '' ? value : undefined)
+const id = (value: unknown): string | undefined => (typeof value === 'number' ? String(value) : text(value))
+const isMedia = (kind: string): boolean => (MEDIA_KINDS as readonly string[]).includes(kind)
 
 /** What a body of Meta's send call says, in our words. Reads any JSON; what it does not understand it leaves out. */
-export const summaryOfBody = (message: OutboundMessage, body: Json): MessageSummary => {
-  const kind = text(body.type) ?? 'text'
+export const summaryOfBody = (body: Json): MessageSummary => {
+  if (isReadReceipt(body)) return { kind: 'receipt' }
+  // Meta takes the types in capitals as well; the log has one name for each.
+  const kind = (text(body.type) ?? 'text').toLowerCase()
   const content = object(body[kind]) ?? {}
   const written = textOf(kind, content)
-  const media = { id: text(content.id), link: text(content.link), filename: text(content.filename) }
+  const media = { id: id(content.id), link: text(content.link), filename: text(content.filename) }
   const contextId = text(object(body.context)?.message_id)
   const reactionTo = kind === 'reaction' ? text(content.message_id) : undefined
   const emoji = text(content.emoji)
@@ -19,9 +24,7 @@ export const summaryOfBody = (message: OutboundMessage, body: Json): MessageSumm
   return {
     kind,
     ...(written === undefined ? {} : { text: written }),
-    ...(message.type === 'media' || media.id !== undefined || media.link !== undefined
-      ? { media: defined(media) }
-      : {}),
+    ...(isMedia(kind) ? { media: defined(media) } : {}),
     ...(template === undefined ? {} : { template }),
     ...(contextId === undefined ? {} : { context: { message_id: contextId } }),
     ...(reactionTo === undefined

@@ -67,6 +67,62 @@ test('a template that Meta does not have is none; one that cannot be asked for i
   })
 })
 
+describe('a message that Meta would refuse', () => {
+  const refusalOf = (message: OutboundMessage) => {
+    const prepared = answering({}).prepare({
+      message,
+      recipient: { phone: '34608684495' },
+      callbackId: 'c-1',
+      cover: undefined,
+      template: undefined,
+    })
+    return prepared.ok ? undefined : prepared.error
+  }
+  test('names every place in the command, and none of its values', () => {
+    const text = 'Confidential words'
+    const body = { type: 'text', text: { body: [text] }, context: { message_id: '' } }
+    const error = refusalOf({ type: 'raw', body })
+    expect(error).toMatchObject({
+      code: 'INVALID_MESSAGE',
+      fault: 'request',
+      fields: [{ path: 'message.body.context.message_id' }, { path: 'message.body.text.body' }],
+      details: expect.stringContaining('message.body.text.body: expected a text of 1 to 4096 characters'),
+    })
+    expect(JSON.stringify(error)).not.toContain(text)
+  })
+  test('is found where a short form was filled in, too', () =>
+    expect(
+      refusalOf({
+        type: 'template',
+        template_name: 'order_ready',
+        template_data: { first_name: 'x'.repeat(40_000) },
+        language: 'en_US',
+      }),
+    ).toMatchObject({ code: 'INVALID_MESSAGE', fields: [{ path: 'template.components.0.parameters.0.text' }] }))
+  test('is one to a group, as the recipient is a person', () =>
+    expect(
+      refusalOf({ type: 'raw', body: { type: 'text', text: { body: 'hi' }, recipient_type: 'group' } }),
+    ).toMatchObject({ fields: [{ path: 'message.body.recipient_type' }] }))
+})
+
+test('marking as read gives the message that was read, and whether typing is shown', async () => {
+  const marked = { kind: 'marked', response: { success: true } }
+  const body = { status: 'read', message_id: 'wamid.1' }
+  expect(await answering(marked).send(account, body)).toEqual({
+    kind: 'accepted',
+    receipt: { messageId: 'wamid.1', read: { isTyping: false }, response: { success: true } },
+  })
+  expect(await answering(marked).send(account, { ...body, typing_indicator: { type: 'text' } })).toMatchObject({
+    receipt: { read: { isTyping: true } },
+  })
+})
+test('only a receipt does no harm when it is sent twice', () => {
+  const channel = answering({})
+  expect(channel.isHarmlessTwice({ type: 'raw', body: { status: 'read', message_id: 'wamid.1' } })).toBe(true)
+  expect(channel.isHarmlessTwice({ type: 'raw', body: { type: 'text', text: { body: 'hi' } } })).toBe(false)
+  expect(channel.isHarmlessTwice({ type: 'text', text: 'hi' })).toBe(false)
+})
+
 describe('a prepared message', () => {
   const prepare = (message: OutboundMessage) => {
     const prepared = answering({}).prepare({
@@ -89,7 +145,17 @@ describe('a prepared message', () => {
       { kind: 'document', text: 'c', media: { id: '12', filename: 'a.pdf' } },
     ],
     [
-      { type: 'raw', body: { type: 'interactive', interactive: { type: 'button', body: { text: 'When?' } } } },
+      {
+        type: 'raw',
+        body: {
+          type: 'interactive',
+          interactive: {
+            type: 'location_request_message',
+            body: { text: 'When?' },
+            action: { name: 'send_location' },
+          },
+        },
+      },
       { kind: 'interactive', text: 'When?' },
     ],
     [
@@ -100,7 +166,13 @@ describe('a prepared message', () => {
       { type: 'raw', body: { text: { body: 'hi' }, context: { message_id: 'wamid.1' } } },
       { kind: 'text', text: 'hi', context: { message_id: 'wamid.1' } },
     ],
-    [{ type: 'raw', body: { type: 'later', later: 7 } }, { kind: 'later' }],
+    [{ type: 'raw', body: { type: 'later', later: { id: '7' } } }, { kind: 'later' }],
+    [
+      { type: 'raw', body: { type: 'IMAGE', image: { id: 12, caption: 'c' } } },
+      { kind: 'image', text: 'c', media: { id: '12' } },
+    ],
+    [{ type: 'raw', body: { type: 'location', location: { latitude: 1, longitude: 2 } } }, { kind: 'location' }],
+    [{ type: 'raw', body: { status: 'read', message_id: 'wamid.1' } }, { kind: 'receipt' }],
   ])('%j says what it is', (message, summary) => expect(prepare(message).summary).toEqual(summary))
 
   test('gives back our id, and the caller’s own value behind it', () => {

@@ -1,13 +1,23 @@
-import { GatewayError } from '@cloudapi2/contracts'
+import { GatewayError, type InvalidField, type OutboundMessage } from '@cloudapi2/contracts'
 import {
   buildMessage,
   type GraphClient,
+  isReadReceipt,
   TemplateDataMismatch,
   type TemplateLayout,
+  validateMessage,
   writeCallbackData,
 } from '@cloudapi2/whatsapp'
 import type { Channel, SendResult, TemplateDefinition } from './channel.ts'
-import { concernOf, isFromInBetween, retryOf, sendErrorOf, unknownError, unreachableError } from './whatsapp-errors.ts'
+import {
+  concernOf,
+  invalidMessage,
+  isFromInBetween,
+  retryOf,
+  sendErrorOf,
+  unknownError,
+  unreachableError,
+} from './whatsapp-errors.ts'
 import { summaryOfBody } from './whatsapp-summary.ts'
 
 /** The channel's definitions are plain JSON to everybody else; what is handed back here was made here. */
@@ -21,11 +31,31 @@ class TemplateNotFetched extends GatewayError {
   }
 }
 
+type Body = Record<string, unknown>
+
+/** A recipient is a person here: a group's id is none, and a person's would be taken for a group's. */
+const TO_GROUP: InvalidField = {
+  path: 'recipient_type',
+  message: 'expected individual or nothing: messages to groups are not supported',
+}
+
+/** Of a raw body, by path from the command. */
+const faultsOfRaw = (body: Body): InvalidField[] =>
+  [...validateMessage(body), ...(body.recipient_type === 'group' ? [TO_GROUP] : [])].map(({ path, message }) => ({
+    path: `message.body.${path}`,
+    message,
+  }))
+
+const isReceipt = (message: OutboundMessage): boolean => message.type === 'raw' && isReadReceipt(message.body)
+
 /** WhatsApp, as the sender sees every channel. */
 export const whatsappChannel = (graph: GraphClient): Channel => ({
   name: 'whatsapp',
+  isHarmlessTwice: isReceipt,
 
   prepare: ({ message, recipient, callbackId, cover, template }) => {
+    const written = message.type === 'raw' ? faultsOfRaw(message.body) : []
+    if (written.length > 0) return { ok: false, error: invalidMessage(written) }
     const own = message.type === 'raw' ? message.body.biz_opaque_callback_data : undefined
     try {
       const body = buildMessage(message, {
@@ -34,7 +64,10 @@ export const whatsappChannel = (graph: GraphClient): Channel => ({
         ...(cover === undefined ? {} : { cover }),
         ...(template === undefined || !isLayout(template) ? {} : { template: layoutOf(template) }),
       })
-      return { ok: true, message: { body, summary: summaryOfBody(message, body) } }
+      // What was filled in may be too long in its place, however short the form was.
+      const built = message.type === 'raw' ? [] : validateMessage(body)
+      if (built.length > 0) return { ok: false, error: invalidMessage(built) }
+      return { ok: true, message: { body, summary: summaryOfBody(body) } }
     } catch (error) {
       if (!(error instanceof TemplateDataMismatch)) throw error
       return {
@@ -63,6 +96,15 @@ export const whatsappChannel = (graph: GraphClient): Channel => ({
         }
         return { kind: 'accepted', receipt: { messageId: result.messageId, contact, response: result.response } }
       }
+      case 'marked':
+        return {
+          kind: 'accepted',
+          receipt: {
+            messageId: String(body.message_id),
+            read: { isTyping: (body.typing_indicator ?? undefined) !== undefined },
+            response: result.response,
+          },
+        }
       case 'refused':
         if (isFromInBetween(result.error))
           return { kind: 'unknown', error: unknownError({ code: `HTTP_${result.httpStatus}` }) }

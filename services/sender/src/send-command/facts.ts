@@ -33,7 +33,23 @@ export const storedEvent = (event: SendEvent, about: About, recordedTime: string
   const { companyId, command } = about
   const common = { source: SOURCE, companyId, channel: command.channel, time: event.at, recordedTime }
   if (event.type === 'send.accepted') {
-    const { messageId } = event.receipt
+    const { messageId, read, response } = event.receipt
+    if (read !== undefined)
+      return newEvent({
+        ...common,
+        // With the command: a message may be read, or answered by typing, again.
+        id: eventId(companyId, 'receipt.sent', command.id),
+        type: 'receipt.sent',
+        subject: messageId,
+        data: present({
+          command_id: command.id,
+          message_id: messageId,
+          phone_number_id: about.phoneNumberId,
+          chat_id: about.chatId,
+          typing: read.isTyping,
+          raw: present({ request: about.message?.body, response }),
+        }),
+      }) as StoredEvent
     return newEvent({
       ...common,
       id: eventId(companyId, 'message.created', messageId),

@@ -38,6 +38,7 @@ const State = z.discriminatedUnion('status', [
     at,
     receipt: z.object({
       messageId: z.string(),
+      read: z.object({ isTyping: z.boolean() }).optional(),
       contact: z.object({ phone: z.string().optional(), user_id: z.string().optional() }).optional(),
       response: z.unknown().optional(),
     }),

@@ -39,9 +39,12 @@ export interface Round {
   before: number
 }
 
-/** What the channel said when it accepted a message. */
+/** What the channel said when it accepted a message, or that one of the other side was read. */
 export interface Receipt {
+  /** Of the message sent; with `read`, of the one that was read. */
   messageId: string
+  /** Nothing was sent: a message is marked as read, and the other side may see somebody typing. */
+  read?: { isTyping: boolean }
   /** Who the channel says the recipient is. */
   contact?: { phone?: string; user_id?: string }
   /** The channel's own answer; absent when a status proved the acceptance. */

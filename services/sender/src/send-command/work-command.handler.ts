@@ -151,7 +151,13 @@ export const workCommandHandler = (
   const work = async (job: Job): Promise<Ended> => {
     const { command, companyId, phoneNumberId, fingerprint, traceparent, leaving } = job
     const tenant = tenants.get(companyId)
-    const policy: Policy = { ...deps.policy, onUncertain: tenant?.onUncertain ?? 'park', expiresAt: command.expires_at }
+    const policy: Policy = {
+      ...deps.policy,
+      onUncertain: tenant?.onUncertain ?? 'park',
+      expiresAt: command.expires_at,
+      // No status would tell of it, and no harm is done by a repeat.
+      ...(channel.isHarmlessTwice(command.message) ? { onUncertain: 'resend' as const, uncertainGraceMs: 0 } : {}),
+    }
     const about = aboutOf(job, tenant)
 
     /** `signal`: where nothing would be lost by giving up. */
