@@ -154,7 +154,7 @@ const components = z
   )
   .superRefine((all, context) => {
     addRepeatedComponents(all, context)
-    if (all.length > 1) all.forEach((component, index) => addLongTexts(context, component, index))
+    if (all.length > 1) for (const [index, component] of all.entries()) addLongTexts(context, component, index)
   })
 
 /** The content of a message of type `template`. */
