@@ -14,6 +14,10 @@ import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { natsWire } from './nats-wire.contract.ts'
 import { processIdentity } from './process-identity.client.ts'
 
+/** Facts take longer on a busy machine than the second that Vitest waits by itself. */
+const waitFor = <T>(fact: () => T | Promise<T>, options: { timeout?: number; interval?: number } = {}) =>
+  vi.waitFor(fact, { timeout: 20_000, ...options })
+
 /** Beside the build, so that it finds the guard and the packages where the build finds them. */
 const DIST = fileURLToPath(new URL('../dist/', import.meta.url))
 const program = `guarded-run-${randomUUID()}.mjs`
@@ -68,7 +72,7 @@ const startRun = (): {
   createInterface({ input: run.stderr }).on('line', (line) => errors.push(line))
   const told = (event: string) => lines.filter((line) => line.event === event)
   const running = async () => {
-    await vi.waitFor(() => expect(told('running'), JSON.stringify([lines, errors])).toHaveLength(1), {
+    await waitFor(() => expect(told('running'), JSON.stringify([lines, errors])).toHaveLength(1), {
       timeout: 20_000,
     })
     const state = told('running')[0] as unknown as Running
@@ -127,7 +131,7 @@ test('whatever is killed, the data stays, and nothing is left running', async ()
   for (const name of ['nats-server', 'postgres']) {
     const before = first.told('child.ready').length
     process.kill(pids[name] ?? 0, 'SIGKILL')
-    await vi.waitFor(() => expect(first.told('child.ready').length).toBe(before + 1), { timeout: 10_000 })
+    await waitFor(() => expect(first.told('child.ready').length).toBe(before + 1), { timeout: 10_000 })
     expect(first.told('child.died').at(-1)).toMatchObject({ child: name, signal: 'SIGKILL' })
   }
   expect(await sql(databaseUrl, 'select n from kept')).toEqual([{ n: 1 }])
@@ -137,12 +141,12 @@ test('whatever is killed, the data stays, and nothing is left running', async ()
 
   // A Ctrl-C reaches the run and none of its children.
   first.process.kill('SIGINT')
-  await vi.waitFor(() => expect(first.told('interrupted')).toHaveLength(1))
+  await waitFor(() => expect(first.told('interrupted')).toHaveLength(1))
   expect(Object.values(now).every(isRunning)).toBe(true)
 
   // The run itself killed: the guard stops both.
   await killAndWait(first)
-  await vi.waitFor(() => expect(Object.values(now).filter(isRunning)).toEqual([]), { timeout: 15_000 })
+  await waitFor(() => expect(Object.values(now).filter(isRunning)).toEqual([]), { timeout: 15_000 })
 
   // The run and its guard killed: the next run stops what is left, and has the data.
   const third = startRun()
@@ -181,7 +185,7 @@ test('a guard that is killed is replaced, and the new one knows the children', a
   }
   const guard = await guardOf()
   process.kill(guard, 'SIGKILL')
-  await vi.waitFor(async () => expect(await guardOf()).not.toBe(guard), { timeout: 5_000 })
+  await waitFor(async () => expect(await guardOf()).not.toBe(guard), { timeout: 5_000 })
   await killAndWait(run)
-  await vi.waitFor(() => expect(Object.values(pids).filter(isRunning)).toEqual([]), { timeout: 15_000 })
+  await waitFor(() => expect(Object.values(pids).filter(isRunning)).toEqual([]), { timeout: 15_000 })
 })

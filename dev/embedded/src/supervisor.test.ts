@@ -6,6 +6,10 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { processIdentity } from './process-identity.client.ts'
 import { createSupervisor, type SupervisedSpec, type Supervisor } from './supervisor.client.ts'
 
+/** Facts take longer on a busy machine than the second that Vitest waits by itself. */
+const waitFor = <T>(fact: () => T | Promise<T>, options: { timeout?: number; interval?: number } = {}) =>
+  vi.waitFor(fact, { timeout: 20_000, ...options })
+
 type Line = Record<string, unknown>
 let lines: Line[]
 let supervisor: Supervisor
@@ -74,7 +78,7 @@ test('a child that is killed is running again within a second, and that is repor
   const before = supervisor.pids().one ?? 0
   const killedAt = Date.now()
   process.kill(before, 'SIGKILL')
-  await vi.waitFor(() => expect(events('child.ready')).toHaveLength(2), { timeout: 5_000 })
+  await waitFor(() => expect(events('child.ready')).toHaveLength(2), { timeout: 5_000 })
   expect(Date.now() - killedAt).toBeLessThan(1_000)
   expect(supervisor.pids().one).not.toBe(before)
   expect(events('child.died')).toMatchObject([{ child: 'one', pid: before, signal: 'SIGKILL', restart_in_ms: 100 }])
@@ -82,7 +86,7 @@ test('a child that is killed is running again within a second, and that is repor
 
 test('a child that keeps dying after it was ready is started again and again, with longer waits', async () => {
   await supervisor.start(child('one', 'console.log("READY"); setTimeout(() => process.exit(3), 20)'))
-  await vi.waitFor(() => expect(events('child.died').length).toBeGreaterThanOrEqual(4), { timeout: 10_000 })
+  await waitFor(() => expect(events('child.died').length).toBeGreaterThanOrEqual(4), { timeout: 10_000 })
   expect(events('child.died').slice(0, 4)).toMatchObject(
     [100, 200, 400, 800].map((restart_in_ms) => ({ code: 3, restart_in_ms })),
   )
@@ -142,7 +146,7 @@ test('output arrives line by line, of both streams', async () => {
       'process.stdout.write("a\\nb"); process.stderr.write("c\\n"); process.stdout.write("é\\n"); setInterval(() => {}, 1000)',
       {
         onOutput: (line, stream) => void output.push(`${stream}: ${line}`),
-        ready: async () => vi.waitFor(() => expect(output).toHaveLength(3)),
+        ready: async () => waitFor(() => expect(output).toHaveLength(3)),
       },
     ),
   )
@@ -170,7 +174,7 @@ test('stopping while a child is being started ends both', async () => {
     }),
   )
   const refusal = expect(started).rejects.toMatchObject({ code: 'SUPERVISOR_STOPPED' })
-  await vi.waitFor(() => expect(asked).toBe(true))
+  await waitFor(() => expect(asked).toBe(true))
   const pid = supervisor.pids().slow
   await supervisor.stopAll()
   await refusal

@@ -27,6 +27,10 @@ import { clientPermissions } from './client-permissions.ts'
 import { CommandNotAccepted, GatewayStopped, InvalidOption, SendAborted } from './errors.ts'
 import { connectGateway, type Gateway } from './gateway.client.ts'
 
+/** Facts take longer on a busy machine than the second that Vitest waits by itself. */
+const waitFor = <T>(fact: () => T | Promise<T>, options: { timeout?: number; interval?: number } = {}) =>
+  vi.waitFor(fact, { timeout: 20_000, ...options })
+
 const COMPANY = 'a9242a58-4f5d-494c-8a74-45f8cee150e6'
 const OTHER = 'b0000000-4f5d-494c-8a74-45f8cee150e6'
 const silent = { info: () => {}, warn: () => {}, error: () => {} }
@@ -163,7 +167,7 @@ test('a command is stored when send resolves, under the id that it tells', async
   const { command_id, outcome } = await gateway.send(hello())
   expect(outcome).toEqual({ status: 'queued', command_id })
   const taken = await worker(accepted)
-  await vi.waitFor(() => expect(taken).toHaveLength(1))
+  await waitFor(() => expect(taken).toHaveLength(1))
   const [{ data, subject, ...delivery }] = taken as [Delivery]
   expect(subject).toBe(`cmd.send.${COMPANY}.whatsapp`)
   expect(JSON.parse(Buffer.from(data).toString())).toMatchObject({
@@ -212,7 +216,7 @@ test('a command without an outcome in time stands in the queue', async () => {
   const taken = await worker(() => undefined)
   const { outcome } = await (await connect()).send(hello('slow'), { waitMs: 20 })
   expect(outcome).toEqual({ status: 'queued', command_id: 'slow' })
-  await vi.waitFor(() => expect(taken).toHaveLength(1))
+  await waitFor(() => expect(taken).toHaveLength(1))
 })
 
 test('an answer that is none is passed over', async () => {
@@ -242,7 +246,7 @@ test('a command that nobody confirms is not said to be accepted', async () => {
   // What the user may do goes on as before.
   expect((await gateway.send(hello('ours'))).outcome.status).toBe('queued')
   const taken = await worker(accepted)
-  await vi.waitFor(() => expect(taken.map((delivery) => delivery.header('Correlation-Id'))).toContain('ours'))
+  await waitFor(() => expect(taken.map((delivery) => delivery.header('Correlation-Id'))).toContain('ours'))
 })
 
 test('a command sent while the server is away is stored once it is back', async () => {
@@ -250,7 +254,7 @@ test('a command sent while the server is away is stored once it is back', async 
   await server.kill()
   const sending = gateway.send(hello('patient'), { waitMs: 60_000, acceptWithinMs: 60_000 })
   await server.restart()
-  await vi.waitFor(() => expect(operator.isConnected()).toBe(true), { timeout: 20_000 })
+  await waitFor(() => expect(operator.isConnected()).toBe(true), { timeout: 20_000 })
   const taken = await worker(accepted)
   expect((await sending).outcome).toMatchObject({ status: 'accepted', message_id: 'wamid.patient' })
   expect(taken.length).toBeGreaterThan(0)
@@ -261,7 +265,7 @@ test('whoever stops waiting knows whether the command is stored', async () => {
   const taken = await worker(() => undefined)
   const caller = new AbortController()
   const sending = gateway.send(hello('left'), { waitMs: 60_000, signal: caller.signal }).catch((e: unknown) => e)
-  await vi.waitFor(() => expect(taken).toHaveLength(1))
+  await waitFor(() => expect(taken).toHaveLength(1))
   caller.abort()
   expect(await sending).toBeInstanceOf(SendAborted)
   expect(await sending).toMatchObject({ code: 'SEND_ABORTED', commandId: 'left', isStored: true })
@@ -273,7 +277,7 @@ test('a stopped gateway sends nothing, and lets go whoever waits', async () => {
   const gateway = await connect()
   const taken = await worker(() => undefined)
   const sending = gateway.send(hello('stopped'), { waitMs: 60_000 }).catch((e: unknown) => e)
-  await vi.waitFor(() => expect(taken).toHaveLength(1))
+  await waitFor(() => expect(taken).toHaveLength(1))
   await gateway.stop()
   expect(await sending).toBeInstanceOf(GatewayStopped)
   await expect(gateway.send(hello())).rejects.toThrow(GatewayStopped)
@@ -308,7 +312,7 @@ test('events are heard from now on, of the company and the types asked for', asy
   await happen({ companyId: OTHER })
   await happen({ type: 'message.deleted' })
   const wanted = await happen()
-  await vi.waitFor(() => expect(ids()).toEqual([wanted]))
+  await waitFor(() => expect(ids()).toEqual([wanted]))
 })
 
 test('events of one type or another come in the order of the log', async () => {
@@ -316,7 +320,7 @@ test('events of one type or another come in the order of the log', async () => {
   const gateway = await connect()
   await gateway.events.subscribe({ types: ['status.updated', 'message.deleted'] }, take)
   const wanted = [await happen({ type: 'message.deleted' }), await happen({ companyId: OTHER }), await happen()]
-  await vi.waitFor(() => expect(ids()).toEqual(wanted))
+  await waitFor(() => expect(ids()).toEqual(wanted))
 })
 
 test('events are heard from a time or a sequence on', async () => {
@@ -327,18 +331,18 @@ test('events are heard from a time or a sequence on', async () => {
     sequence = delivery.sequence
     first.take(event)
   })
-  await vi.waitFor(() => expect(first.ids()).toContain(`00000000-0000-5000-8000-${String(facts).padStart(12, '0')}`))
+  await waitFor(() => expect(first.ids()).toContain(`00000000-0000-5000-8000-${String(facts).padStart(12, '0')}`))
   const last = await happen()
-  await vi.waitFor(() => expect(first.ids().at(-1)).toBe(last))
+  await waitFor(() => expect(first.ids().at(-1)).toBe(last))
 
   const later = heard()
   await gateway.events.subscribe({ from: { sequence } }, later.take)
-  await vi.waitFor(() => expect(later.ids()).toEqual([last]))
+  await waitFor(() => expect(later.ids()).toEqual([last]))
   const future = heard()
   await gateway.events.subscribe({ from: new Date(Date.now() + 3_600_000) }, future.take)
   const timed = heard()
   await gateway.events.subscribe({ from: new Date(0) }, timed.take)
-  await vi.waitFor(() => expect(timed.ids()).toEqual(first.ids()))
+  await waitFor(() => expect(timed.ids()).toEqual(first.ids()))
   expect(future.ids()).toEqual([])
 })
 
@@ -347,7 +351,7 @@ test('a named place in the log survives its reader', async () => {
   const gateway = await connect()
   const subscription = await gateway.events.subscribe({ durable: 'invoices', from: 'now' }, first.take)
   const one = await happen()
-  await vi.waitFor(() => expect(first.ids()).toEqual([one]))
+  await waitFor(() => expect(first.ids()).toEqual([one]))
   await subscription.stop()
   await gateway.stop()
 
@@ -356,7 +360,7 @@ test('a named place in the log survives its reader', async () => {
   // Where to begin counts for the first reader only.
   await (await connect()).events.subscribe({ durable: 'invoices', from: 'start' }, second.take)
   const three = await happen()
-  await vi.waitFor(() => expect(second.ids()).toEqual([two, three]))
+  await waitFor(() => expect(second.ids()).toEqual([two, three]))
 })
 
 test('a user with no more than its rights sends for its company, and reads from its own place alone', async () => {
@@ -364,7 +368,7 @@ test('a user with no more than its rights sends for its company, and reads from 
   const gateway = await connect({ user: 'narrow', name: 'narrow' })
   await gateway.events.subscribe({ durable: 'narrow-place', from: 'now' }, take)
   const one = await happen()
-  await vi.waitFor(() => expect(ids()).toEqual([one]))
+  await waitFor(() => expect(ids()).toEqual([one]))
   await expect(gateway.events.subscribe({ durable: 'invoices' }, take)).rejects.toMatchObject({
     code: 'CONSUMER_UNAVAILABLE',
   })
@@ -375,7 +379,7 @@ test('readers of one name share its events', async () => {
   for (const { take } of readers) await (await connect()).events.subscribe({ durable: 'shared', from: 'now' }, take)
   const wanted: string[] = []
   for (let n = 0; n < 40; n++) wanted.push(await happen())
-  await vi.waitFor(() => expect(readers.flatMap(({ ids }) => ids()).sort()).toEqual(wanted))
+  await waitFor(() => expect(readers.flatMap(({ ids }) => ids()).sort()).toEqual(wanted))
 })
 
 test('an event whose handler throws comes again, while others go on, until the handler has had enough', async () => {
@@ -391,7 +395,7 @@ test('an event whose handler throws comes again, while others go on, until the h
     take(event)
   })
   const good = await happen()
-  await vi.waitFor(() => expect(ids()).toEqual([good, bad]), { timeout: 10_000 })
+  await waitFor(() => expect(ids()).toEqual([good, bad]), { timeout: 10_000 })
   expect(attempts).toEqual([1, 2, 3])
   expect(errors.filter(({ event }) => event === 'event.handler_failed')).toHaveLength(2)
 })
@@ -403,13 +407,13 @@ test('a reader goes on where it was when the server comes back, and when the ser
   await gateway.events.subscribe({ durable: 'ledger', from: 'now' }, named.take)
   await gateway.events.subscribe({ from: 'now' }, nameless.take)
   const wanted = [await happen()]
-  await vi.waitFor(() => expect(nameless.ids()).toEqual(wanted))
+  await waitFor(() => expect(nameless.ids()).toEqual(wanted))
   // A reader without a name is kept in the server's memory.
   await server.restart()
-  await vi.waitFor(() => expect(operator.isConnected()).toBe(true), { timeout: 20_000 })
+  await waitFor(() => expect(operator.isConnected()).toBe(true), { timeout: 20_000 })
   wanted.push(await happen())
-  await vi.waitFor(() => expect(nameless.ids()).toEqual(wanted), { timeout: 30_000 })
-  await vi.waitFor(() => expect(named.ids()).toEqual(wanted), { timeout: 30_000 })
+  await waitFor(() => expect(nameless.ids()).toEqual(wanted), { timeout: 30_000 })
+  await waitFor(() => expect(named.ids()).toEqual(wanted), { timeout: 30_000 })
 })
 
 test('what cannot be read is kept for a version that can, and stops nobody', async () => {
@@ -432,9 +436,9 @@ test('what cannot be read is kept for a version that can, and stops nobody', asy
   // A type that a newer gateway added.
   await happen({ subject: 'status.invented' })
   const readable = await happen()
-  await vi.waitFor(() => expect(ids()).toEqual([readable]))
-  await vi.waitFor(() => expect(errors.filter(({ event }) => event === 'event.unreadable').length).toBeGreaterThan(1))
-  await vi.waitFor(() => expect(put).toHaveLength(1))
+  await waitFor(() => expect(ids()).toEqual([readable]))
+  await waitFor(() => expect(errors.filter(({ event }) => event === 'event.unreadable').length).toBeGreaterThan(1))
+  await waitFor(() => expect(put).toHaveLength(1))
 })
 
 test('a loop takes one event after the other; what it left in hand comes again', async () => {

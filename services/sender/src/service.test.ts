@@ -42,6 +42,10 @@ import { whatsappChannel } from './channel/whatsapp.client.ts'
 import { ledgerKey } from './send-command/command-name.ts'
 import { type Service, startService } from './service.app.ts'
 
+/** Facts take longer on a busy machine than the second that Vitest waits by itself. */
+const waitFor = <T>(fact: () => T | Promise<T>, options: { timeout?: number; interval?: number } = {}) =>
+  vi.waitFor(fact, { timeout: 20_000, ...options })
+
 const ADMIN_TOKEN = 'admin-token-of-the-test'
 const TOKEN = 'EAAtokenOfTheTestThatMustNotBeSeen'
 const COVER = 'https://media.example.com/cover.png'
@@ -153,7 +157,7 @@ const startSender = async (
   })
   await service.app.listen({ host: '127.0.0.1', port: 0 })
   const url = `http://127.0.0.1:${(service.app.server.address() as AddressInfo).port}`
-  await vi.waitFor(async () => expect((await fetch(`${url}/readyz`)).status).toBe(200), { timeout: 10_000 })
+  await waitFor(async () => expect((await fetch(`${url}/readyz`)).status).toBe(200), { timeout: 10_000 })
   return {
     service,
     url,
@@ -323,7 +327,7 @@ const configure = async (company: Company, properties: Record<string, unknown> =
       updated_at: new Date().toISOString(),
     }),
   )
-  await vi.waitFor(async () => {
+  await waitFor(async () => {
     const answer = await fetch(`${sender.url}/commands/none`, { headers: { authorization: `Bearer ${company.key}` } })
     expect(answer.status).toBe(404)
   })
@@ -400,7 +404,7 @@ const eventsOf = (commandId: string, type?: string): GatewayEvent[] =>
       (event.data as { command_id?: string }).command_id === commandId && (type === undefined || event.type === type),
   )
 const untilEvents = (commandId: string, ...types: string[]) =>
-  vi.waitFor(
+  waitFor(
     () =>
       expect(
         eventsOf(commandId)
@@ -505,7 +509,7 @@ describe('sending over HTTP', () => {
       }),
     )
     expect(sent.status).toBe(200)
-    await vi.waitFor(() => expect(eventsOf(sent.body.command_id, 'message.created')).toHaveLength(1))
+    await waitFor(() => expect(eventsOf(sent.body.command_id, 'message.created')).toHaveLength(1))
     expect(eventsOf(sent.body.command_id, 'message.created')[0]?.data).toMatchObject({
       kind: 'text',
       text: 'Confidential words',
@@ -521,7 +525,7 @@ describe('sending over HTTP', () => {
       caption: 'Rye',
     })
     expect(media.status).toBe(200)
-    await vi.waitFor(() => expect(eventsOf(media.body.command_id, 'message.created')).toHaveLength(1))
+    await waitFor(() => expect(eventsOf(media.body.command_id, 'message.created')).toHaveLength(1))
     expect(eventsOf(media.body.command_id, 'message.created')[0]?.data).toMatchObject({
       kind: 'image',
       text: 'Rye',
@@ -542,7 +546,7 @@ describe('sending over HTTP', () => {
     })
     await untilEvents(answer.body.command_id, 'send.requested', 'send.attempted', 'send.failed')
     expect(await callsOf(answer.body.command_id)).toHaveLength(1)
-    await vi.waitFor(() =>
+    await waitFor(() =>
       expect(deadLetters.filter(({ body }) => body.includes(answer.body.command_id))).toMatchObject([
         { code: '131047' },
       ]),
@@ -556,7 +560,7 @@ describe('sending over HTTP', () => {
     const company = await configure(newCompany())
     const answer = await post('/send_text_direct', company.key, text(phone))
     expect(answer.status).toBe(200)
-    await vi.waitFor(() => {
+    await waitFor(() => {
       expect(eventsOf(answer.body.command_id, 'send.refused')).toHaveLength(refusals)
       expect(eventsOf(answer.body.command_id, 'send.attempted')).toHaveLength(refusals + 1)
     })
@@ -597,7 +601,7 @@ describe('sending over HTTP', () => {
     const company = await configure(newCompany())
     const answer = await post('/send_text_direct', company.key, text('US.7492016538847201'))
     expect(answer.status).toBe(200)
-    await vi.waitFor(() => expect(eventsOf(answer.body.command_id, 'message.created')).toHaveLength(1))
+    await waitFor(() => expect(eventsOf(answer.body.command_id, 'message.created')).toHaveLength(1))
     expect(eventsOf(answer.body.command_id, 'message.created')[0]?.data).toMatchObject({
       chat_id: 'US.7492016538847201',
       raw: { request: { recipient: 'US.7492016538847201' } },
@@ -608,7 +612,7 @@ describe('sending over HTTP', () => {
     const company = await configure(newCompany())
     const answer = await post('/send_text_direct', company.key, text(), { prefer: 'respond-async' })
     expect([answer.status, answer.body.status]).toEqual([202, 'queued'])
-    await vi.waitFor(async () =>
+    await waitFor(async () =>
       expect((await get(answer.headers.get('location') as string, company.key)).body.status).toBe('accepted'),
     )
   })
@@ -646,7 +650,7 @@ describe('who may send', () => {
       text('608684495', { phone_number_id: company.number }),
     )
     expect(byNumber.status).toBe(200)
-    await vi.waitFor(() => expect(eventsOf(byNumber.body.command_id)[0]?.companyid).toBe(company.id))
+    await waitFor(() => expect(eventsOf(byNumber.body.command_id)[0]?.companyid).toBe(company.id))
     const unknown = await post('/send_text_direct', ADMIN_TOKEN, text('608684495', { company_id: randomUUID() }))
     expect([unknown.status, unknown.body.code]).toEqual([404, 'UNKNOWN_COMPANY'])
   })
@@ -661,7 +665,7 @@ describe('who may send', () => {
     try {
       const known = await post('/send_text_direct', ADMIN_TOKEN, text())
       expect(known.status).toBe(200)
-      await vi.waitFor(() => expect(eventsOf(known.body.command_id)[0]?.companyid).toBe(company.id))
+      await waitFor(() => expect(eventsOf(known.body.command_id)[0]?.companyid).toBe(company.id))
       const unknown = await post('/send_text_direct', ADMIN_TOKEN, text('600111222'))
       expect([unknown.status, unknown.body.code]).toEqual([422, 'SENDER_NOT_FOUND'])
       expect(await command(undefined, textCommand())).toMatchObject({ status: 'accepted' })
@@ -820,7 +824,7 @@ describe('commands over NATS', () => {
       status: 'failed',
       error: { code: 'INVALID_COMMAND', details: expect.stringContaining(field) },
     })
-    await vi.waitFor(() => {
+    await waitFor(() => {
       const letters = deadLetters.filter(({ subject }) => subject === subjects.deadLetter('sender', company.id))
       expect(letters).toMatchObject([{ code: 'INVALID_COMMAND' }])
       expect(events.filter(({ companyid, type }) => companyid === company.id && type === 'send.failed')).toHaveLength(1)
@@ -906,7 +910,7 @@ describe('a raw body', () => {
     })
     await untilEvents(sent.id, 'send.requested', 'send.failed')
     expect(eventsOf(sent.id, 'send.failed')).toMatchObject([{ data: { error: { code: 'INVALID_MESSAGE', fields } } }])
-    await vi.waitFor(() =>
+    await waitFor(() =>
       expect(deadLetters.filter(({ body }) => body.includes(sent.id))).toMatchObject([
         { code: 'INVALID_MESSAGE', attempts: '0' },
       ]),
@@ -963,7 +967,7 @@ describe('when the answer never comes', () => {
     expect([answer.status, answer.body.code]).toEqual([504, 'SEND_UNCERTAIN'])
     const id = answer.body.command_id
     await untilEvents(id, 'send.requested', 'send.attempted', 'send.uncertain', 'send.parked')
-    await vi.waitFor(() =>
+    await waitFor(() =>
       expect(deadLetters.filter(({ body }) => body.includes(id))).toMatchObject([{ code: 'SEND_UNCERTAIN' }]),
     )
     expect(await callsOf(id)).toHaveLength(1)
@@ -1006,7 +1010,7 @@ describe('at the end of all attempts', () => {
         ...Array(2).fill('send.refused'),
         'send.failed',
       )
-      await vi.waitFor(() => {
+      await waitFor(() => {
         const [letter] = deadLetters.filter(({ body }) => body.includes(sent.id))
         expect(letter).toMatchObject({ attempts: '3', code: String(answer.error?.code) })
         expect(JSON.parse(letter?.body ?? '')).toMatchObject({ id: sent.id, message: sent.message })
@@ -1024,7 +1028,7 @@ describe('waiting', () => {
     const company = await configure(newCompany())
     const waiting = textCommand({ to: '34600000005' })
     void command(company.id, waiting)
-    await vi.waitFor(() => expect(eventsOf(waiting.id, 'send.refused')).toHaveLength(1))
+    await waitFor(() => expect(eventsOf(waiting.id, 'send.refused')).toHaveLength(1))
     expect(await command(company.id, textCommand())).toMatchObject({ status: 'accepted' })
 
     const standing = await get(`/commands/${waiting.id}`, company.key)
@@ -1034,7 +1038,7 @@ describe('waiting', () => {
     const company = await configure(newCompany())
     const key = randomUUID()
     const asked = post('/send_text_direct', company.key, text('34600000003'), { 'idempotency-key': key })
-    await vi.waitFor(() => expect(eventsOf(key, 'send.refused')).toHaveLength(1))
+    await waitFor(() => expect(eventsOf(key, 'send.refused')).toHaveLength(1))
     await sender.stop()
     const answer = await asked
     expect([answer.status, answer.body]).toMatchObject([
@@ -1052,7 +1056,7 @@ describe('waiting', () => {
       JSON.stringify({ ...entry, state: { ...entry.state, retryAt: new Date().toISOString() } }),
     )
     sender = await startSender()
-    await vi.waitFor(
+    await waitFor(
       async () =>
         expect((await get(`/commands/${key}`, company.key)).body).toMatchObject({ status: 'accepted', attempts: 3 }),
       { timeout: 10_000 },
@@ -1072,7 +1076,7 @@ describe('waiting', () => {
 
 describe('a redrive', () => {
   const letterOf = async (commandId: string): Promise<DeadLetter> =>
-    vi.waitFor(async () => {
+    waitFor(async () => {
       const { letters } = await openDeadLetters(operator).page({ commandId, order: 'newest', limit: 1 })
       expect(letters).toHaveLength(1)
       return letters[0] as DeadLetter
@@ -1126,7 +1130,7 @@ describe('a redrive', () => {
       return operatorPublisher.publish({ ...publication, msgId: randomUUID() })
     }
     await Promise.all([publish(), publish()])
-    await vi.waitFor(() => expect(eventsOf(id, 'send.failed')).toHaveLength(2))
+    await waitFor(() => expect(eventsOf(id, 'send.failed')).toHaveLength(2))
     await publish()
     // Behind it, so that it is worked by then.
     await command(company.id, textCommand())
@@ -1160,10 +1164,10 @@ describe('a redrive', () => {
       data: letter.body,
       headers: { [REDRIVE_HEADER]: JSON.stringify(force) },
     })
-    await vi.waitFor(async () => expect((await letterOf(id)).id).toBeGreaterThan(letter.id))
+    await waitFor(async () => expect((await letterOf(id)).id).toBeGreaterThan(letter.id))
     expect(await callsOf(id)).toHaveLength(1)
     expect(await redrive(letter, company, { force: true })).toMatchObject({ status: 202 })
-    await vi.waitFor(() => expect(eventsOf(id, 'send.parked')).toHaveLength(2), { timeout: 10_000 })
+    await waitFor(() => expect(eventsOf(id, 'send.parked')).toHaveLength(2), { timeout: 10_000 })
     expect(await callsOf(id)).toHaveLength(2)
   })
 })
@@ -1190,7 +1194,7 @@ describe('a number whose account the channel does not accept', () => {
     })
     const more = Array.from({ length: 20 }, () => textCommand({ to: '608684496' }))
     const outcomes = Promise.all(more.map((sent) => command(company.id, sent)))
-    await vi.waitFor(() =>
+    await waitFor(() =>
       expect(numberEvents(company)).toEqual([
         {
           type: 'number.paused',
@@ -1216,7 +1220,7 @@ describe('a number whose account the channel does not accept', () => {
       'send.attempted',
       'message.created',
     )
-    await vi.waitFor(() =>
+    await waitFor(() =>
       expect(numberEvents(company).at(1)).toMatchObject({ type: 'number.resumed', data: { by: 'credentials' } }),
     )
   })
@@ -1229,10 +1233,10 @@ describe('a number whose account the channel does not accept', () => {
     await control('PUT', 'tenants', { ...tenantAtChannel(company), access_token: 'EAAanother' })
     const sent = textCommand()
     const outcome = command(company.id, sent)
-    await vi.waitFor(() => expect(eventsOf(sent.id, 'send.refused').length).toBeGreaterThan(3))
+    await waitFor(() => expect(eventsOf(sent.id, 'send.refused').length).toBeGreaterThan(3))
     await control('PUT', 'tenants', tenantAtChannel(company))
     expect(await outcome).toMatchObject({ status: 'accepted' })
-    await vi.waitFor(() =>
+    await waitFor(() =>
       expect(numberEvents(company)).toMatchObject([
         { type: 'number.paused' },
         { type: 'number.resumed', data: { by: 'probe', code: 190 } },
@@ -1255,13 +1259,13 @@ describe('a channel that cannot be reached', () => {
     const company = await configure(newCompany())
     const sent = textCommand()
     const outcome = command(company.id, sent)
-    await vi.waitFor(() => expect(eventsOf(sent.id, 'send.refused').length).toBeGreaterThan(4))
-    await vi.waitFor(() => expect(logged.join()).toContain('number.circuit_opened'))
+    await waitFor(() => expect(eventsOf(sent.id, 'send.refused').length).toBeGreaterThan(4))
+    await waitFor(() => expect(logged.join()).toContain('number.circuit_opened'))
     const late = buildSimulator({ tenants: [tenantAtChannel(company)] })
     await late.listen({ host: '127.0.0.1', port })
     try {
       expect(await outcome).toMatchObject({ status: 'accepted' })
-      await vi.waitFor(() => expect(logged.join()).toContain('number.circuit_closed'))
+      await waitFor(() => expect(logged.join()).toContain('number.circuit_closed'))
     } finally {
       await sender.stop()
       await late.close()
@@ -1297,7 +1301,7 @@ describe('the pace of a number', () => {
     const many = Array.from({ length: 46 }, () => textCommand({ to: '600120001' }))
     const outcomes = many.map((one) => command(company.id, one))
     expect(await command(company.id, textCommand({ to: '600120009' }))).toMatchObject({ status: 'accepted' })
-    await vi.waitFor(() => expect(many.filter(({ id }) => eventsOf(id, 'message.created').length > 0)).toHaveLength(45))
+    await waitFor(() => expect(many.filter(({ id }) => eventsOf(id, 'message.created').length > 0)).toHaveLength(45))
     expect((await Promise.all(outcomes)).filter(({ status }) => status !== 'accepted')).toEqual([])
     const calls = (await control('GET', `calls?phone_number_id=${company.number}`)) as { calls: Call[] }
     expect(calls.calls.filter(({ outcome }) => outcome !== 'accepted')).toEqual([])
@@ -1308,13 +1312,13 @@ describe('when NATS goes away', () => {
   test('nothing is accepted over HTTP, and it says so at once; afterwards all goes on', async () => {
     const company = await configure(newCompany())
     await natsServer.kill()
-    await vi.waitFor(async () => expect((await fetch(`${sender.url}/readyz`)).status).toBe(503))
+    await waitFor(async () => expect((await fetch(`${sender.url}/readyz`)).status).toBe(503))
     const answer = await post('/send_text_direct', company.key, text())
     expect([answer.status, answer.body.code]).toEqual([503, 'COMMAND_NOT_ACCEPTED'])
     expect(answer.headers.get('retry-after')).toBeTruthy()
     await natsServer.restart()
-    await vi.waitFor(() => expect(operator.isConnected()).toBe(true))
-    await vi.waitFor(async () => expect((await post('/send_text_direct', company.key, text())).status).toBe(200), {
+    await waitFor(() => expect(operator.isConnected()).toBe(true))
+    await waitFor(async () => expect((await post('/send_text_direct', company.key, text())).status).toBe(200), {
       timeout: 20_000,
     })
   })
@@ -1335,7 +1339,7 @@ describe('when NATS goes away', () => {
         }),
       ),
     )
-    await vi.waitFor(
+    await waitFor(
       () => expect(ids.filter((id) => eventsOf(id, 'message.created').length > 0).length).toBeGreaterThan(20),
       {
         timeout: 20_000,
@@ -1345,7 +1349,7 @@ describe('when NATS goes away', () => {
     await natsServer.restart()
     await control('DELETE', 'faults')
     const settled = (id: string) => eventsOf(id, 'message.created').length + eventsOf(id, 'send.uncertain').length
-    await vi.waitFor(() => expect(ids.filter((id) => settled(id) === 0)).toEqual([]), {
+    await waitFor(() => expect(ids.filter((id) => settled(id) === 0)).toEqual([]), {
       timeout: 60_000,
       interval: 200,
     })

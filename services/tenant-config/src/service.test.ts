@@ -24,6 +24,10 @@ import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { startService } from './service.app.ts'
 
+/** Facts take longer on a busy machine than the second that Vitest waits by itself. */
+const waitFor = <T>(fact: () => T | Promise<T>, options: { timeout?: number; interval?: number } = {}) =>
+  vi.waitFor(fact, { timeout: 20_000, ...options })
+
 /** In every secret planted below, and nowhere else: it must not be found anywhere but here. */
 const PLANTED = 'Zq9Zq9'
 const planted = (name: string) => `${PLANTED}-${name}-${randomBytes(6).toString('hex')}`
@@ -110,7 +114,7 @@ const start = async ({ compareIntervalMs = NEVER_MS, keys = secretsKeys, databas
 }
 
 const ready = async (service: Service) => {
-  await vi.waitFor(() => expect(service.readiness.report()).toMatchObject({ ready: true }), WITHIN)
+  await waitFor(() => expect(service.readiness.report()).toMatchObject({ ready: true }), WITHIN)
   return service
 }
 
@@ -223,7 +227,7 @@ describe('the admin API', () => {
         WHATSAPP_PHONE_NUMBER_ID: body.custom_properties.WHATSAPP_PHONE_NUMBER_ID,
       },
     })
-    await vi.waitFor(
+    await waitFor(
       () =>
         expect(tenantOf(id)).toMatchObject({
           accessToken: body.custom_properties.WHATSAPP_ACCESS_TOKEN,
@@ -285,7 +289,7 @@ describe('the admin API', () => {
     expect((await eventsOf(id)).at(-1)?.data).toMatchObject({
       changed: ['RETENTION_DAYS', 'WHATSAPP_VERIFY_TOKEN', 'crm'],
     })
-    await vi.waitFor(() => expect(tenantOf(id)).toMatchObject({ retentionDays: 30 }), WITHIN)
+    await waitFor(() => expect(tenantOf(id)).toMatchObject({ retentionDays: 30 }), WITHIN)
     expect(tenantOf(id)?.accessToken).toBe(body.custom_properties.WHATSAPP_ACCESS_TOKEN)
     expect(await service.call('PATCH', `/companies/${randomUUID()}`, { name: 'x' })).toMatchObject({ status: 404 })
   })
@@ -333,7 +337,7 @@ describe('the admin API', () => {
     expect(made.status).toBe(201)
     const { id: keyId, key } = made.body as { id: string; key: string }
     expect(key).toMatch(/^ck_/)
-    await vi.waitFor(
+    await waitFor(
       () => expect(directory.keyOf(key)).toEqual({ companyId: id, keyId, scopes: ['read', 'send'] }),
       WITHIN,
     )
@@ -346,7 +350,7 @@ describe('the admin API', () => {
     expect(everywhere).not.toContain(key)
 
     expect((await service.call('DELETE', `/companies/${id}/api-keys/${keyId}`)).status).toBe(204)
-    await vi.waitFor(() => expect(directory.keyOf(key)).toBeUndefined(), WITHIN)
+    await waitFor(() => expect(directory.keyOf(key)).toBeUndefined(), WITHIN)
     expect((await service.call('GET', `/companies/${id}/api-keys`)).body).toEqual({ api_keys: [] })
     expect((await service.call('DELETE', `/companies/${id}/api-keys/${keyId}`)).status).toBe(404)
     expect((await eventsOf(id)).slice(-2).map(({ data }) => (data as { changed: string[] }).changed)).toEqual([
@@ -370,14 +374,14 @@ describe('the admin API', () => {
     const { body: made } = await service.call('POST', `/companies/${id}/api-keys`, { name: 'x', scopes: ['send'] })
     expect((await service.call('DELETE', `/companies/${id}`)).status).toBe(204)
     expect(await record(id)).toMatchObject({ company_id: id, removed: true })
-    await vi.waitFor(() => expect(tenantOf(id)).toBeUndefined(), WITHIN)
+    await waitFor(() => expect(tenantOf(id)).toBeUndefined(), WITHIN)
     expect(directory.keyOf(made.key as string)).toBeUndefined()
     expect((await eventsOf(id)).at(-1)).toMatchObject({ type: 'tenant.removed', data: { name: 'Solvify' } })
     expect((await service.call('DELETE', `/companies/${id}`)).status).toBe(404)
     expect((await service.call('GET', `/companies/${id}`)).status).toBe(404)
 
     expect((await service.call('PUT', `/companies/${id}`, company())).status).toBe(201)
-    await vi.waitFor(() => expect(tenantOf(id)).toBeDefined(), WITHIN)
+    await waitFor(() => expect(tenantOf(id)).toBeDefined(), WITHIN)
     expect(directory.keyOf(made.key as string)).toBeUndefined()
   })
 
@@ -402,7 +406,7 @@ describe('rows that other programs write', () => {
     const id = randomUUID()
     const body = company({ other: 12345678901234567890n.toString() })
     await insert(id, body)
-    await vi.waitFor(
+    await waitFor(
       () => expect(tenantOf(id)).toMatchObject({ accessToken: body.custom_properties.WHATSAPP_ACCESS_TOKEN }),
       WITHIN,
     )
@@ -417,7 +421,7 @@ describe('rows that other programs write', () => {
        '{"account": 12345678901234567890, "WHATSAPP_ACCESS_TOKEN": "${planted('token')}"}')`,
       [id],
     )
-    await vi.waitFor(() => expect(tenantOf(id)?.accessToken).toContain(PLANTED), WITHIN)
+    await waitFor(() => expect(tenantOf(id)?.accessToken).toContain(PLANTED), WITHIN)
     const { rows } = await sql.query(`select custom_properties->>'account' as account from companies where id = $1`, [
       id,
     ])
@@ -427,16 +431,16 @@ describe('rows that other programs write', () => {
   test('are followed when they change and when they go', async () => {
     const id = randomUUID()
     await insert(id, company())
-    await vi.waitFor(() => expect(tenantOf(id)).toBeDefined(), WITHIN)
+    await waitFor(() => expect(tenantOf(id)).toBeDefined(), WITHIN)
     const token = planted('second')
     await sql.query(
       `update public.companies set name = 'Renamed',
        custom_properties = custom_properties || jsonb_build_object('WHATSAPP_ACCESS_TOKEN', $2::text) where id = $1`,
       [id, token],
     )
-    await vi.waitFor(() => expect(tenantOf(id)).toMatchObject({ name: 'Renamed', accessToken: token }), WITHIN)
+    await waitFor(() => expect(tenantOf(id)).toMatchObject({ name: 'Renamed', accessToken: token }), WITHIN)
     await sql.query('delete from public.companies where id = $1', [id])
-    await vi.waitFor(() => expect(tenantOf(id)).toBeUndefined(), WITHIN)
+    await waitFor(() => expect(tenantOf(id)).toBeUndefined(), WITHIN)
     expect((await eventsOf(id)).map(({ type, data }) => [type, (data as { changed?: string[] }).changed])).toEqual([
       ['tenant.configured', expect.any(Array)],
       ['tenant.configured', ['name', 'WHATSAPP_ACCESS_TOKEN']],
@@ -453,7 +457,7 @@ describe('rows that other programs write', () => {
        '{"RETENTION_DAYS": "half a year", "WHATSAPP_ACCESS_TOKEN": "${planted('token')}"}' where id = $1`,
       [id],
     )
-    await vi.waitFor(
+    await waitFor(
       () => expect(output.find((line) => line.includes('company.has_problems') && line.includes(id))).toBeDefined(),
       WITHIN,
     )
@@ -466,21 +470,21 @@ describe('rows that other programs write', () => {
     expect(output.filter((line) => line.includes('has_problems')).join()).not.toContain('half a year')
 
     // A key can be revoked all the same.
-    await vi.waitFor(() => expect(directory.keyOf(apiKey.key as string)).toBeDefined(), WITHIN)
+    await waitFor(() => expect(directory.keyOf(apiKey.key as string)).toBeDefined(), WITHIN)
     expect((await service.call('DELETE', `/companies/${id}/api-keys/${apiKey.id}`)).status).toBe(204)
-    await vi.waitFor(() => expect(directory.keyOf(apiKey.key as string)).toBeUndefined(), WITHIN)
+    await waitFor(() => expect(directory.keyOf(apiKey.key as string)).toBeUndefined(), WITHIN)
     expect(tenantOf(id)).toMatchObject({ retentionDays: 30 })
 
     const mended = await service.call('PATCH', `/companies/${id}`, { custom_properties: { RETENTION_DAYS: 60 } })
     expect(mended.status).toBe(200)
     expect(mended.body).not.toHaveProperty('problems')
-    await vi.waitFor(() => expect(tenantOf(id)).toMatchObject({ retentionDays: 60 }), WITHIN)
+    await waitFor(() => expect(tenantOf(id)).toMatchObject({ retentionDays: 60 }), WITHIN)
   })
 
   test('with faults from the start are not told, and get no API key', async () => {
     const id = randomUUID()
     await sql.query(`insert into public.companies (id, name, custom_properties) values ($1, 'x', '["a list"]')`, [id])
-    await vi.waitFor(
+    await waitFor(
       () => expect(output.some((line) => line.includes('has_problems') && line.includes(id))).toBe(true),
       WITHIN,
     )
@@ -500,7 +504,7 @@ describe('rows that other programs write', () => {
       `with gone as (delete from public.companies where id = '${id}') select;
        insert into public.companies (id, name) values ('${id}', 'after')`,
     )
-    await vi.waitFor(() => expect(tenantOf(id)).toMatchObject({ name: 'after' }), WITHIN)
+    await waitFor(() => expect(tenantOf(id)).toMatchObject({ name: 'after' }), WITHIN)
     expect(directory.keyOf(apiKey.key as string)).toBeDefined()
   })
 
@@ -512,11 +516,11 @@ describe('rows that other programs write', () => {
     await sql.query('alter table public.companies disable trigger user')
     await sql.query('delete from public.companies where id = $1', [removed])
     service = await ready(await start({ compareIntervalMs: 100 }))
-    await vi.waitFor(() => expect(tenantOf(removed)).toBeUndefined(), WITHIN)
+    await waitFor(() => expect(tenantOf(removed)).toBeUndefined(), WITHIN)
     await insert(id, company())
-    await vi.waitFor(() => expect(tenantOf(id)?.accessToken).toContain(PLANTED), WITHIN)
+    await waitFor(() => expect(tenantOf(id)?.accessToken).toContain(PLANTED), WITHIN)
     await sql.query('delete from public.companies where id = $1', [id])
-    await vi.waitFor(() => expect(tenantOf(id)).toBeUndefined(), WITHIN)
+    await waitFor(() => expect(tenantOf(id)).toBeUndefined(), WITHIN)
     await sql.query('alter table public.companies enable trigger user')
   })
 
@@ -526,7 +530,7 @@ describe('rows that other programs write', () => {
     const id = randomUUID()
     await service.call('PUT', `/companies/${id}`, { name: 'x' })
     await sql.query('truncate public.companies')
-    await vi.waitFor(() => expect([...directory.all()]).toEqual([]), WITHIN)
+    await waitFor(() => expect([...directory.all()]).toEqual([]), WITHIN)
   })
 })
 
@@ -540,7 +544,7 @@ test('a table that is empty at the start removes nobody: it is more likely the w
   await sql.query('delete from public.companies')
   await sql.query('alter table public.companies enable trigger user')
   const service = await start()
-  await vi.waitFor(() => expect(output.join('')).toContain('COMPANIES_TABLE_EMPTY'), WITHIN)
+  await waitFor(() => expect(output.join('')).toContain('COMPANIES_TABLE_EMPTY'), WITHIN)
   for (const id of ids) expect(tenantOf(id)).toBeDefined()
   await sql.query('insert into public.companies select * from public.elsewhere')
   await ready(service)
@@ -579,7 +583,7 @@ describe('keys of the secrets', () => {
       'x',
       properties,
     ])
-    await vi.waitFor(() => expect(tenantOf(id)).toMatchObject({ defaultCountry: 'PT' }), WITHIN)
+    await waitFor(() => expect(tenantOf(id)).toMatchObject({ defaultCountry: 'PT' }), WITHIN)
     expect((await service.call('GET', `/companies/${id}`)).body).toMatchObject({
       custom_properties: { WHATSAPP_ACCESS_TOKEN: { set: true } },
       problems: [{ path: 'WHATSAPP_ACCESS_TOKEN', message: expect.stringContaining('retired') }],
@@ -603,7 +607,7 @@ describe('two processes', () => {
     expect((await record(id))?.custom_properties).toEqual((await rowOf(id))?.custom_properties)
     const inserted = randomUUID()
     await insert(inserted, company())
-    await vi.waitFor(() => expect(tenantOf(inserted)).toBeDefined(), WITHIN)
+    await waitFor(() => expect(tenantOf(inserted)).toBeDefined(), WITHIN)
     await two.call('PUT', `/companies/${id}`, { name: 'last' })
     await Promise.all(services.map(({ stop }) => stop()))
     expect(await eventsOf(inserted)).toHaveLength(1)
@@ -619,7 +623,7 @@ describe('faults', () => {
     const removed = randomUUID()
     await service.call('PUT', `/companies/${removed}`, { name: 'x' })
     await natsServer.kill()
-    await vi.waitFor(() => expect(service.isReady()).toBe(false), WITHIN)
+    await waitFor(() => expect(service.isReady()).toBe(false), WITHIN)
 
     const body = company()
     const answer = await service.call('PUT', `/companies/${id}`, body)
@@ -632,11 +636,11 @@ describe('faults', () => {
     expect((await service.call('GET', `/companies/${id}`)).status).toBe(200)
 
     await natsServer.restart()
-    await vi.waitFor(
+    await waitFor(
       () => expect(tenantOf(id)).toMatchObject({ accessToken: body.custom_properties.WHATSAPP_ACCESS_TOKEN }),
       WITHIN,
     )
-    await vi.waitFor(() => expect(tenantOf(removed)).toBeUndefined(), WITHIN)
+    await waitFor(() => expect(tenantOf(removed)).toBeUndefined(), WITHIN)
     await ready(service)
     expect((await service.call('GET', `/companies/${id}/api-keys`)).body).toEqual({ api_keys: [] })
     expect((await service.call('PUT', `/companies/${id}`, body)).status).toBe(200)
@@ -648,7 +652,7 @@ describe('faults', () => {
     const id = randomUUID()
     await service.call('PUT', `/companies/${id}`, { name: 'before' })
     await postgres.kill()
-    await vi.waitFor(() => expect(service.isReady()).toBe(false), WITHIN)
+    await waitFor(() => expect(service.isReady()).toBe(false), WITHIN)
     for (const [method, url] of [
       ['GET', '/companies'],
       ['GET', `/companies/${id}`],
@@ -666,7 +670,7 @@ describe('faults', () => {
     await postgres.restart()
     await ready(service)
     await sql.query(`update public.companies set name = 'after' where id = $1`, [id])
-    await vi.waitFor(() => expect(tenantOf(id)).toMatchObject({ name: 'after' }), WITHIN)
+    await waitFor(() => expect(tenantOf(id)).toMatchObject({ name: 'after' }), WITHIN)
     expect((await service.call('GET', `/companies/${id}`)).body).toMatchObject({ name: 'after' })
     await service.stop()
   })

@@ -18,6 +18,10 @@ import { createLog } from '@cloudapi2/service-kit'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { type Intakes, type IntakesDeps, startIntakes } from './intakes.handler.ts'
 
+/** Facts take longer on a busy machine than the second that Vitest waits by itself. */
+const waitFor = <T>(fact: () => T | Promise<T>, options: { timeout?: number; interval?: number } = {}) =>
+  vi.waitFor(fact, { timeout: 20_000, ...options })
+
 const log = createLog({ service: 'test', level: 'silent' })
 let server: TestServer
 let nats: Nats
@@ -72,7 +76,7 @@ const start = async (
   })
   const started = { intakes, stopping, taken, overtaken }
   running.push(started)
-  await vi.waitFor(() => expect(intakes.isStarted()).toBe(true))
+  await waitFor(() => expect(intakes.isStarted()).toBe(true))
   return started
 }
 const put = (body: string, subject: string) => publisher.publish({ subject, msgId: randomUUID(), data: body })
@@ -89,8 +93,8 @@ test('commands that were there before are taken, and those that are heard of, wh
   await put('after', one)
   await put('other', other)
   await put('strange', 'cmd.send.who.knows.what')
-  await vi.waitFor(() => expect([...taken].sort()).toEqual(['after', 'before', 'other', 'strange']))
-  await vi.waitFor(async () => expect(await waiting()).toBe(0))
+  await waitFor(() => expect([...taken].sort()).toEqual(['after', 'before', 'other', 'strange']))
+  await waitFor(async () => expect(await waiting()).toBe(0))
   expect([...overtaken].sort()).toEqual(['after', 'other', 'strange'])
 })
 test('a company with many on their way keeps nobody waiting', async () => {
@@ -99,9 +103,9 @@ test('a company with many on their way keeps nobody waiting', async () => {
   const { taken } = await start((delivery, stopping) =>
     delivery.subject === busy ? untilStopped(stopping) : Promise.resolve(ack),
   )
-  await vi.waitFor(() => expect(taken).toHaveLength(4))
+  await waitFor(() => expect(taken).toHaveLength(4))
   await put('single', other)
-  await vi.waitFor(() => expect(taken).toContain('single'))
+  await waitFor(() => expect(taken).toContain('single'))
   expect(taken).toHaveLength(5)
   expect(await waiting()).toBe(2_000)
 })
@@ -110,18 +114,18 @@ test('a subject without commands is left, and taken from again with the next one
   const subject = companySubject()
   // Each at another moment of its being left: nobody sweeps in this test.
   for (let n = 0; n < 60; n++) await put(`n${n}`, subject)
-  await vi.waitFor(() => expect(new Set(taken).size).toBe(60), { timeout: 5_000 })
+  await waitFor(() => expect(new Set(taken).size).toBe(60), { timeout: 5_000 })
 })
 test('of two senders each command is heard of by one, and what one leaves comes to the other', async () => {
   const first = await start((_, stopping) => untilStopped(stopping))
   const subject = companySubject()
   await put('one', subject)
-  await vi.waitFor(() => expect(first.taken).toEqual(['one']))
+  await waitFor(() => expect(first.taken).toEqual(['one']))
   const second = await start()
   await stop(first)
-  await vi.waitFor(() => expect(second.taken).toEqual(['one']))
+  await waitFor(() => expect(second.taken).toEqual(['one']))
   await put('two', subject)
-  await vi.waitFor(() => expect(second.taken).toEqual(['one', 'two']))
+  await waitFor(() => expect(second.taken).toEqual(['one', 'two']))
   expect(first.overtaken.length + second.overtaken.length).toBe(2)
 })
 test('what was left in hand by a version that took from all subjects at once is taken', async () => {
@@ -136,10 +140,10 @@ test('what was left in hand by a version that took from all subjects at once is 
   const former = await nats.raw.jetstream().consumers.get(COMMANDS, 'sender')
   expect(await former.next({ expires: 1_000 })).not.toBeNull()
   const { taken } = await start()
-  await vi.waitFor(() => expect([...taken].sort()).toEqual(['in hand', 'waiting']))
+  await waitFor(() => expect([...taken].sort()).toEqual(['in hand', 'waiting']))
 })
 test('commands of which nobody heard are found', async () => {
   const { taken } = await start(undefined, { sweepMs: 30, nats: { ...nats, subscribe: () => () => {} } })
   await put('unheard', companySubject())
-  await vi.waitFor(() => expect(taken).toEqual(['unheard']))
+  await waitFor(() => expect(taken).toEqual(['unheard']))
 })

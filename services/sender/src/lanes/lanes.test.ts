@@ -22,6 +22,10 @@ import { laneWindow } from './lane-window.ts'
 import { createLanes, type Lanes, type LanesDeps } from './lanes.handler.ts'
 import { createLeases, type Leases } from './leases.client.ts'
 
+/** Facts take longer on a busy machine than the second that Vitest waits by itself. */
+const waitFor = <T>(fact: () => T | Promise<T>, options: { timeout?: number; interval?: number } = {}) =>
+  vi.waitFor(fact, { timeout: 20_000, ...options })
+
 const log = createLog({ service: 'test', level: 'silent' })
 let server: TestServer
 let nats: Nats
@@ -109,20 +113,20 @@ describe('a lane', () => {
     await put('one')
     const { lanes, worked } = sender()
     lanes.ensure(number)
-    await vi.waitFor(() => expect(worked).toEqual(['cmd.send._.whatsapp one']))
-    await vi.waitFor(async () => expect(await waiting()).toBe(0))
+    await waitFor(() => expect(worked).toEqual(['cmd.send._.whatsapp one']))
+    await waitFor(async () => expect(await waiting()).toBe(0))
   })
   test('is gone when it has had no work for a while, and comes back with the next command', async () => {
     const { lanes, worked } = sender({ idleMs: 50 })
     await put('one')
     lanes.ensure(number)
-    await vi.waitFor(async () => {
+    await waitFor(async () => {
       expect(worked).toHaveLength(1)
       expect([lanes.owned(), await consumersOf(), await bucket.get(`lane.${number}`)]).toEqual([0, [], undefined])
     })
     await put('two')
     lanes.ensure(number)
-    await vi.waitFor(() => expect(worked).toHaveLength(2))
+    await waitFor(() => expect(worked).toHaveLength(2))
   })
   test('leaves nothing lying that came while it closed', async () => {
     const { lanes, worked } = sender({ idleMs: 4 })
@@ -131,7 +135,7 @@ describe('a lane', () => {
       await put(`n${n}`)
       lanes.ensure(number)
     }
-    await vi.waitFor(() => expect(new Set(worked).size).toBe(60), { timeout: 10_000 })
+    await waitFor(() => expect(new Set(worked).size).toBe(60), { timeout: 10_000 })
   })
   test('of one number waits for no other', async () => {
     const other = `${number}0`
@@ -153,12 +157,12 @@ describe('a lane', () => {
     await put('single', 'normal', other)
     await put('urgent', 'high')
     lanes.ensure(other)
-    await vi.waitFor(() => expect(worked.sort()).toEqual(['single', 'urgent']))
+    await waitFor(() => expect(worked.sort()).toEqual(['single', 'urgent']))
     expect(
       (await storedUnder(nats, COMMANDS, subjects.laneCommands(number))).get(subjects.laneCommand(number, 'normal')),
     ).toBe(2_000)
     release()
-    await vi.waitFor(async () => expect(await waiting()).toBe(0), { timeout: 20_000 })
+    await waitFor(async () => expect(await waiting()).toBe(0), { timeout: 20_000 })
   })
   test('is held in memory up to its window only', async () => {
     let held = 0
@@ -177,9 +181,9 @@ describe('a lane', () => {
     })
     await Promise.all(Array.from({ length: 300 }, (_, n) => put(`n${n}`)))
     lanes.ensure(number)
-    await vi.waitFor(() => expect(held).toBe(4))
+    await waitFor(() => expect(held).toBe(4))
     release()
-    await vi.waitFor(async () => expect(await waiting()).toBe(0))
+    await waitFor(async () => expect(await waiting()).toBe(0))
     expect(most).toBe(4)
   })
   test('names the subject of the command in its dead letters', async () => {
@@ -187,7 +191,7 @@ describe('a lane', () => {
     await put('one')
     lanes.ensure(number)
     const letters = openDeadLetters(nats, { timeoutMs: 2_000 })
-    await vi.waitFor(async () =>
+    await waitFor(async () =>
       expect((await letters.page({})).letters[0]).toMatchObject({
         code: 'BROKEN',
         subject: 'cmd.send._.whatsapp',
@@ -201,11 +205,11 @@ describe('a lane', () => {
     lanes.ensure(number)
     await put('one')
     lanes.ensure(number) // the answer to the first question may be under way, or have been given
-    await vi.waitFor(() => expect(take).toHaveBeenCalled())
+    await waitFor(() => expect(take).toHaveBeenCalled())
     take.mockRestore()
     // Its owner looked before the command came.
     await bucket.delete(`lane.${number}`, revision)
-    await vi.waitFor(() => expect(worked).toHaveLength(1), { timeout: 3_000 })
+    await waitFor(() => expect(worked).toHaveLength(1), { timeout: 3_000 })
   })
 })
 
@@ -214,10 +218,10 @@ describe('two senders', () => {
     const [first, second] = [sender(), sender()]
     await put('one')
     first.lanes.ensure(number)
-    await vi.waitFor(() => expect(first.worked).toHaveLength(1))
+    await waitFor(() => expect(first.worked).toHaveLength(1))
     await put('two')
     second.lanes.ensure(number)
-    await vi.waitFor(() => expect(first.worked).toHaveLength(2))
+    await waitFor(() => expect(first.worked).toHaveLength(2))
     expect(second.worked).toEqual([])
   })
   test('one takes over at once what the other leaves when it stops', async () => {
@@ -229,10 +233,10 @@ describe('two senders', () => {
     const second = sender()
     await Promise.all(['one', 'two', 'three'].map((body) => put(body)))
     first.lanes.ensure(number)
-    await vi.waitFor(async () => expect(await consumersOf()).toHaveLength(2))
+    await waitFor(async () => expect(await consumersOf()).toHaveLength(2))
     await stop(first)
     // Nobody tells it, nor does it sweep in this test.
-    await vi.waitFor(() => expect(second.worked).toHaveLength(3))
+    await waitFor(() => expect(second.worked).toHaveLength(3))
   })
   test('one finds what the other left that died, when its lease is over: also what it had in hand', async () => {
     const ttlMs = 1_000
@@ -249,7 +253,7 @@ describe('two senders', () => {
     })
     await Promise.all(['one', 'two'].map((body) => put(body)))
     first.lanes.ensure(number)
-    await vi.waitFor(async () => expect(await consumersOf()).toHaveLength(2))
+    await waitFor(async () => expect(await consumersOf()).toHaveLength(2))
     await died.raw.close()
     running = running.filter((one) => one !== first) // it cannot stop any more
 
@@ -259,7 +263,7 @@ describe('two senders', () => {
       leases: createLeases({ bucket: short, log, ttlMs, clock: realClock }),
     })
     expect(second.worked).toEqual([])
-    await vi.waitFor(
+    await waitFor(
       () => expect([...second.worked].sort()).toEqual(['one', 'two'].map((b) => `cmd.send._.whatsapp ${b}`)),
       {
         timeout: 10_000,
@@ -275,14 +279,14 @@ describe('two senders', () => {
     })
     await put('one')
     first.lanes.ensure(number)
-    await vi.waitFor(() => expect(first.lanes.owned()).toBe(1))
+    await waitFor(() => expect(first.lanes.owned()).toBe(1))
     const revision = await bucket.put(`lane.${number}`, 'somebody else')
     tick()
-    await vi.waitFor(() => expect(first.lanes.owned()).toBe(0))
+    await waitFor(() => expect(first.lanes.owned()).toBe(0))
     await bucket.delete(`lane.${number}`, revision)
     const second = sender()
     second.lanes.ensure(number)
-    await vi.waitFor(() => expect(second.worked).toEqual(['cmd.send._.whatsapp one']), { timeout: 3_000 })
+    await waitFor(() => expect(second.worked).toEqual(['cmd.send._.whatsapp one']), { timeout: 3_000 })
   })
   test('what was left in hand comes to the other', async () => {
     const first = sender({
@@ -294,11 +298,11 @@ describe('two senders', () => {
     })
     await put('one')
     first.lanes.ensure(number)
-    await vi.waitFor(async () => expect(await consumersOf()).toHaveLength(2))
+    await waitFor(async () => expect(await consumersOf()).toHaveLength(2))
     await stop(first)
     const second = sender()
     second.lanes.ensure(number)
-    await vi.waitFor(() => expect(second.worked).toEqual(['cmd.send._.whatsapp one']), { timeout: 15_000 })
+    await waitFor(() => expect(second.worked).toEqual(['cmd.send._.whatsapp one']), { timeout: 15_000 })
   })
 })
 
@@ -318,7 +322,7 @@ describe('a lease', () => {
     const lease = await createLeases({ bucket, log, ttlMs: 15_000, clock }).take(`lane.${number}`, lost)
     await bucket.put(`lane.${number}`, 'somebody else')
     tick()
-    await vi.waitFor(() => expect(lost).toHaveBeenCalledOnce())
+    await waitFor(() => expect(lost).toHaveBeenCalledOnce())
     await lease?.release()
     expect(Buffer.from((await bucket.get(`lane.${number}`))?.value ?? []).toString()).toBe('somebody else')
   })
@@ -346,7 +350,7 @@ describe('a lease', () => {
     isNextLost = true
     const revisions = [(await bucket.get(`lane.${number}`))?.revision]
     for (let n = 0; n < 2; n++)
-      await vi.waitFor(async () => {
+      await waitFor(async () => {
         tick()
         const revision = (await bucket.get(`lane.${number}`))?.revision
         expect(revisions).not.toContain(revision)
