@@ -13,7 +13,7 @@ test('what must be set is enough: the rest has defaults', () => {
     sendWaitMs: 10_000,
     retries: { maxAttempts: 5, baseMs: 1_000, capMs: 60_000 },
     uncertainGraceMs: 60_000,
-    concurrency: 64,
+    concurrency: 2_000,
   })
 })
 
