@@ -460,7 +460,10 @@ describe('what goes wrong at Meta', () => {
     const bytes = randomBytes(1_000)
     const sent = await receivedFile(company, bytes)
     expect(await failed(sent)).toMatchObject({ reason })
-    const attempts = media.lines.find(({ outcome, media_id }) => outcome === 'failed' && media_id === sent.mediaId)
+    // The line follows the event.
+    const attempts = await until(() =>
+      media.lines.find(({ outcome, media_id }) => outcome === 'failed' && media_id === sent.mediaId),
+    )
     expect(attempts).toMatchObject({ attempts: MANY })
     expect(await media.store.head(`${company.id}/${sha256(bytes).toString('hex')}`)).toBeUndefined()
   })
