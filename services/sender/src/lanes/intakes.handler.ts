@@ -37,7 +37,8 @@ interface Taken {
   busyAt: number
   /** It is being closed, and takes nothing more. */
   isClosing: boolean
-  isHeardWhileClosing: boolean
+  /** There are commands for whoever opens it anew. */
+  isWantedAgain: boolean
   done: Promise<void>
 }
 
@@ -58,21 +59,21 @@ export const startIntakes = (deps: IntakesDeps): Intakes => {
     if (known !== undefined) {
       known.busyAt = performance.now()
       // It may have come too late for this one.
-      known.isHeardWhileClosing ||= known.isClosing
+      known.isWantedAgain ||= known.isClosing
       return
     }
     const taken: Taken = {
       busyAt: performance.now(),
       isClosing: false,
-      isHeardWhileClosing: false,
+      isWantedAgain: false,
       done: Promise.resolve(),
     }
     subjectsTaken.set(subject, taken)
     taken.done = takeUntilIdle(subject, taken)
-      .catch((err: unknown) => log.warn({ event: 'intake.not_opened', err })) // the sweep tries again
+      .catch((err: unknown) => log.warn({ event: 'intake.failed', err })) // the sweep tries again
       .then(() => {
         subjectsTaken.delete(subject)
-        if (taken.isHeardWhileClosing) take(subject)
+        if (taken.isWantedAgain) take(subject)
       })
   }
 
@@ -108,6 +109,8 @@ export const startIntakes = (deps: IntakesDeps): Intakes => {
     })
     taken.isClosing = true
     await consumer.stop()
+    // Heard of before it was left, and stored or handed back only then.
+    if (!stopping.aborted && (await storedUnder(nats, COMMANDS, subject)).size > 0) taken.isWantedAgain = true
   }
 
   const sweep = async () => {
