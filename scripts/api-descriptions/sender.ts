@@ -1,6 +1,6 @@
 import { SendCommand } from '@cloudapi2/contracts'
+import type { letterSummary, letterWhole } from '../../libs/nats/src/dead-letter-views.ts'
 import { Query as DeadLettersQuery, RedriveBody } from '../../services/sender/src/dead-letters/dead-letters.routes.ts'
-import type { letterSummary, letterWhole } from '../../services/sender/src/dead-letters/letter-views.ts'
 import { DIRECT_BODIES, type DirectRoute } from '../../services/sender/src/direct-send/bodies.ts'
 import { empty, jsonBody, ok, operationsOf, type Parameter, problems, queryOf, traceparent } from './operation.ts'
 import { answer, dateTime, integer, listOf, orNull, ref, type Schema, schemaOf, string, uuid } from './schema.ts'

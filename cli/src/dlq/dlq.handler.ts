@@ -5,6 +5,8 @@ import {
   DeadLetterNotRedrivable,
   type DeadLetters,
   DeadLetterUncertain,
+  letterSummary,
+  letterWhole,
   openDeadLetters,
   type Publisher,
   redriveDeadLetter,
@@ -15,7 +17,7 @@ import { companyOf, countOf, type OutputFormat, outputOption, serviceOf, timeOf 
 import { Ended, EXIT } from '../output/exit-codes.ts'
 import { table } from '../output/table.ts'
 import type { Terminal } from '../output/terminal.client.ts'
-import { DONE_COLUMNS, type Done, LIST_COLUMNS, letterText, summaryOf, wholeOf } from './letter-views.ts'
+import { DONE_COLUMNS, type Done, LIST_COLUMNS, letterText } from './letter-views.ts'
 
 export interface DlqDeps {
   env: NodeJS.ProcessEnv
@@ -85,10 +87,10 @@ Examples:
           count += page.letters.length
           cursor = page.next
           // A line each needs no memory, however many they are.
-          if (output === 'ndjson') terminal.printValues('ndjson', page.letters.map(summaryOf))
+          if (output === 'ndjson') terminal.printValues('ndjson', page.letters.map(letterSummary))
           else found.push(...page.letters.map(withoutContent))
         } while (cursor !== undefined && count < limit)
-        if (output === 'json') terminal.printValues('json', found.map(summaryOf))
+        if (output === 'json') terminal.printValues('json', found.map(letterSummary))
         if (output === 'table') {
           if (count === 0) terminal.note('no dead letters')
           else terminal.print(table(LIST_COLUMNS, found, { width: terminal.width, emphasis: terminal.bold }))
@@ -115,7 +117,7 @@ Examples:
         const letter = await letters.get(id)
         if (letter === undefined) throw notFound(id)
         if (output === 'table') terminal.print(letterText(letter))
-        else terminal.printValues(output, [wholeOf(letter)])
+        else terminal.printValues(output, [letterWhole(letter)])
       })
     })
 

@@ -1,38 +1,5 @@
-import type { DeadLetter } from '@cloudapi2/nats'
+import { type DeadLetter, letterWhole } from '@cloudapi2/nats'
 import { type Column, printable, record } from '../output/table.ts'
-
-/** Without headers and body: a list shows no text and no phone number. */
-export const summaryOf = (letter: DeadLetter) => ({
-  id: letter.id,
-  service: letter.service,
-  company_id: letter.company_id ?? null,
-  code: letter.code,
-  reason: letter.reason,
-  attempts: letter.attempts,
-  failed_at: letter.failed_at,
-  command_id: letter.command_id ?? null,
-  stream: letter.stream,
-  sequence: letter.sequence,
-})
-
-const decoder = new TextDecoder()
-
-/** The whole of it; a body that is no JSON as text. */
-export const wholeOf = (letter: DeadLetter) => ({
-  ...summaryOf(letter),
-  subject: letter.subject,
-  headers: letter.headers,
-  body: bodyOf(letter),
-})
-
-const bodyOf = ({ body }: DeadLetter): unknown => {
-  const text = decoder.decode(body)
-  try {
-    return JSON.parse(text)
-  } catch {
-    return text // it may have been given up just because it is no JSON
-  }
-}
 
 export const LIST_COLUMNS: readonly Column<DeadLetter>[] = [
   { title: 'ID', of: ({ id }) => id },
@@ -47,7 +14,7 @@ export const LIST_COLUMNS: readonly Column<DeadLetter>[] = [
 
 /** One letter for the eye, its content included. */
 export const letterText = (letter: DeadLetter): string => {
-  const body = bodyOf(letter)
+  const { body } = letterWhole(letter)
   const content = typeof body === 'string' ? body : JSON.stringify(body, null, 2)
   return `${record({
     id: letter.id,

@@ -13,6 +13,7 @@ import {
 } from '@cloudapi2/embedded'
 import {
   applyTopology,
+  asServerPermissions,
   BUCKETS,
   COMMANDS,
   connectNats,
@@ -299,10 +300,7 @@ const natsUsers = (secrets: Secrets): NatsUser[] => [
   ...SERVICES.map((service) => ({
     user: service,
     password: secrets.nats_passwords[service] as string,
-    permissions: {
-      publish: { allow: permissions[service].publish },
-      subscribe: { allow: permissions[service].subscribe },
-    },
+    permissions: asServerPermissions(permissions[service]),
   })),
 ]
 

@@ -1,5 +1,5 @@
 import { subjects } from '@cloudapi2/contracts'
-import { EVENTS, type ServicePermissions } from '@cloudapi2/nats'
+import { consumePermissions, EVENTS, type ServicePermissions } from '@cloudapi2/nats'
 import { validName } from './event-selection.ts'
 
 export interface ClientRights {
@@ -22,14 +22,7 @@ export const clientPermissions = (rights: ClientRights): ServicePermissions => {
     publish: [
       ...companyIds.map(subjects.sendCommandsOf),
       ...(consumers.length === 0 ? [] : [`$JS.API.STREAM.INFO.${EVENTS}`]),
-      ...consumers.flatMap((consumer) => [
-        `$JS.API.CONSUMER.CREATE.${EVENTS}.${consumer}`,
-        `$JS.API.CONSUMER.CREATE.${EVENTS}.${consumer}.>`,
-        `$JS.API.CONSUMER.DURABLE.CREATE.${EVENTS}.${consumer}`,
-        `$JS.API.CONSUMER.INFO.${EVENTS}.${consumer}`,
-        `$JS.API.CONSUMER.MSG.NEXT.${EVENTS}.${consumer}`,
-        `$JS.ACK.${EVENTS}.${consumer}.>`,
-      ]),
+      ...consumers.flatMap((consumer) => consumePermissions(EVENTS, consumer)),
       ...(mayReadWithoutName ? [`$JS.API.CONSUMER.DELETE.${EVENTS}.*`] : []),
     ],
     subscribe: [`_INBOX.${name}.>`],

@@ -12,6 +12,7 @@ import { startNats } from '@cloudapi2/embedded'
 import {
   ack,
   applyTopology,
+  asServerPermissions,
   COMMANDS,
   connectNats,
   consumeEach,
@@ -70,15 +71,12 @@ beforeAll(async () => {
     {
       user: 'billing',
       password: 'p',
-      permissions: { publish: { allow: allowed.publish }, subscribe: { allow: allowed.subscribe } },
+      permissions: asServerPermissions(allowed),
     },
     {
       user: 'narrow',
       password: 'p',
-      permissions: {
-        publish: { allow: narrow.publish },
-        subscribe: { allow: narrow.subscribe },
-      },
+      permissions: asServerPermissions(narrow),
     },
   ]
   server = await startNats({ users, noAuthUser: 'billing' })

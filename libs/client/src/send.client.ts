@@ -8,10 +8,9 @@ import {
   type SendOutcome,
   TRACEPARENT_HEADER,
 } from '@cloudapi2/contracts'
-import { createPublisher, type Nats, type Publication } from '@cloudapi2/nats'
+import { createCommandOutcomes, createPublisher, type Nats, type Publication } from '@cloudapi2/nats'
 import { commandOf, isTraceparent, publicationOf, type Send } from './command.ts'
 import { CommandNotAccepted, GatewayStopped, InvalidOption, SendAborted } from './errors.ts'
-import { createOutcomes } from './outcomes.client.ts'
 
 export interface SendOptions {
   /** How long to wait for the outcome once the command is stored. Default 0: not at all. */
@@ -56,7 +55,7 @@ const LONGEST_RETRY_MS = 2_000
 
 export const createSender = (nats: Nats, { name }: { name: string }): Sender => {
   const publisher = createPublisher(nats, { timeoutMs: ACK_TIMEOUT_MS })
-  const outcomes = createOutcomes(nats)
+  const outcomes = createCommandOutcomes(nats)
   const stopping = new AbortController()
   // Every command that waits listens.
   setMaxListeners(0, stopping.signal)

@@ -9,7 +9,7 @@ import {
   redrivePublication,
 } from './dead-letter-redrive.ts'
 import { type DeadLetter, type DeadLetterQuery, type DeadLetters, openDeadLetters } from './dead-letters.ts'
-import { permissions } from './permissions.ts'
+import { asServerPermissions, permissions } from './permissions.ts'
 import { createPublisher, type Publisher, PublishFailed } from './publisher.ts'
 import { applyTopology, COMMANDS, DEADLETTERS } from './topology.ts'
 
@@ -31,10 +31,7 @@ beforeAll(async () => {
       {
         user: 'sender',
         password: 'p',
-        permissions: {
-          publish: { allow: permissions.sender.publish },
-          subscribe: { allow: permissions.sender.subscribe },
-        },
+        permissions: asServerPermissions(permissions.sender),
       },
     ],
   })

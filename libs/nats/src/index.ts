@@ -1,3 +1,4 @@
+export { type CommandOutcomes, createCommandOutcomes, type ExpectedOutcome } from './command-outcomes.ts'
 export {
   connectNats,
   type Headers,
@@ -10,6 +11,7 @@ export {
 } from './connection.ts'
 export * from './consumer.ts'
 export * from './dead-letter-redrive.ts'
+export * from './dead-letter-views.ts'
 export * from './dead-letters.ts'
 export * from './kv.ts'
 export * from './object-store.ts'

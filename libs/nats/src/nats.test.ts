@@ -4,7 +4,7 @@ import { addressOf, connectNats, type Nats, type NatsLog } from './connection.ts
 import { consumeBatches, consumeEach, type Delivery } from './consumer.ts'
 import { KvConflict, openKv } from './kv.ts'
 import { ack, dead, type Outcome } from './outcome.ts'
-import { permissions, SERVICES } from './permissions.ts'
+import { asServerPermissions, permissions, SERVICES } from './permissions.ts'
 import { createPublisher, PublishFailed } from './publisher.ts'
 import { applyTopology, differs, requireTopology, streams } from './topology.ts'
 
@@ -376,10 +376,7 @@ describe('a service', () => {
       {
         user: service,
         password: 'p',
-        permissions: {
-          publish: { allow: permissions[service].publish },
-          subscribe: { allow: permissions[service].subscribe },
-        },
+        permissions: asServerPermissions(permissions[service]),
       },
     ]
     const guarded = await startNats({ users })

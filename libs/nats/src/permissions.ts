@@ -42,8 +42,8 @@ const useObjects = (bucket: string) => [
 
 const writeKv = (bucket: string) => [`$KV.${bucket}.>`]
 
-/** A durable pull consumer: create it, ask about it, pull, acknowledge. */
-const consume = (stream: string, durable: string) => [
+/** What a durable pull consumer needs: create it, ask about it, pull, acknowledge. */
+export const consumePermissions = (stream: string, durable: string) => [
   `$JS.API.CONSUMER.CREATE.${stream}.${durable}`,
   `$JS.API.CONSUMER.CREATE.${stream}.${durable}.>`,
   `$JS.API.CONSUMER.DURABLE.CREATE.${stream}.${durable}`,
@@ -54,6 +54,12 @@ const consume = (stream: string, durable: string) => [
 
 /** A service's own replies, and nobody else's. */
 const inbox = (service: ServiceName) => [`_INBOX.${service}.>`]
+
+/** In the form of the server's configuration. */
+export const asServerPermissions = ({ publish, subscribe }: ServicePermissions) => ({
+  publish: { allow: publish },
+  subscribe: { allow: subscribe },
+})
 
 /** Who may do what, as data; the table for people is in docs/operating.md. */
 export const permissions: Record<ServiceName, ServicePermissions> = {
@@ -79,9 +85,9 @@ export const permissions: Record<ServiceName, ServicePermissions> = {
       // Outcomes go to whoever asked for them, on its own reply subject.
       '_INBOX.>',
       // A consumer per subject and per lane.
-      ...consume(COMMANDS, '*'),
+      ...consumePermissions(COMMANDS, '*'),
       `$JS.API.CONSUMER.DELETE.${COMMANDS}.*`,
-      ...consume(EVENTS, SETTLEMENT_CONSUMER),
+      ...consumePermissions(EVENTS, SETTLEMENT_CONSUMER),
       ...readKv(BUCKETS.tenants),
       ...readKv(BUCKETS.templates),
       ...writeKv(BUCKETS.templates),
@@ -98,7 +104,7 @@ export const permissions: Record<ServiceName, ServicePermissions> = {
       ...topologyInfo,
       'dlq.projector.*',
       '_INBOX.>',
-      ...consume(EVENTS, 'projector'),
+      ...consumePermissions(EVENTS, 'projector'),
       ...readKv(BUCKETS.tenants),
     ],
     subscribe: [...inbox('projector'), 'qry.>'],
@@ -118,8 +124,8 @@ export const permissions: Record<ServiceName, ServicePermissions> = {
       ...topologyInfo,
       'evt.*.*.media.*',
       'dlq.media.*',
-      ...consume(EVENTS, 'media'),
-      ...consume(EVENTS, MEDIA_INDEX_CONSUMER),
+      ...consumePermissions(EVENTS, 'media'),
+      ...consumePermissions(EVENTS, MEDIA_INDEX_CONSUMER),
       ...readKv(BUCKETS.tenants),
       ...readKv(BUCKETS.mediaIndex),
       ...writeKv(BUCKETS.mediaIndex),

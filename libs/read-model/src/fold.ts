@@ -10,7 +10,7 @@ import { type ContactState, contactSaid, digitsOf, joinContacts } from './contac
 import { eventTime } from './event-time.ts'
 import { createdRank, joinMessages, type MessageState, messageText } from './message-state.ts'
 import { joinSends, SEND_TYPES, type SendState, type SendType, sendAccepted, sendSaid } from './send-state.ts'
-import { storableJson, storableText } from './storable.ts'
+import { storableJson, storableText, textOrNull } from './storable.ts'
 import { joinTimelineRows, type TimelineRow } from './timeline.ts'
 import { UnfoldableEvent } from './unfoldable-event.ts'
 
@@ -118,8 +118,6 @@ const key = (field: string, text: string): string => {
     throw new UnfoldableEvent(`${field} is longer than ${MAX_KEY_BYTES} bytes`)
   return storable
 }
-
-const textOrNull = (text: string | undefined): string | null => (text === undefined ? null : storableText(text))
 
 const messageOf = (
   event: FoldedEvent,

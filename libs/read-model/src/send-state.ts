@@ -1,5 +1,5 @@
 import { deterministicId, type EventType, type StoredEvent } from '@cloudapi2/contracts'
-import { compareText, storableJson, storableText } from './storable.ts'
+import { compareText, storableJson, textOrNull } from './storable.ts'
 
 /** The types of events that tell how a command stands, beside a `message.created` or `receipt.sent` that names its command. */
 export const SEND_TYPES = [
@@ -186,5 +186,3 @@ const requestedOf = (command: unknown, requested_event_id: string, requested_seq
     requested_by: textOrNull(requested_by),
   }
 }
-
-const textOrNull = (value: unknown): string | null => (typeof value === 'string' ? storableText(value) : null)

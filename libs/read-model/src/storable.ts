@@ -22,6 +22,9 @@ const storableValue = (value: unknown): unknown => {
   return result
 }
 
+/** A value for a `text` column; null for what is no text. */
+export const textOrNull = (value: unknown): string | null => (typeof value === 'string' ? storableText(value) : null)
+
 /** JSON for a `jsonb` column; null for undefined. */
 export const storableJson = (value: unknown): string | null => {
   if (value === undefined) return null

@@ -48,3 +48,24 @@ export const scopeMissing = (scope: string): Problem =>
     title: 'The API key does not allow this',
     detail: `Use a key with the scope "${scope}".`,
   })
+
+export const companyOfAnotherKey = (detail?: string): Problem =>
+  new Problem({
+    status: 403,
+    code: 'COMPANY_OF_ANOTHER_KEY',
+    title: 'The API key belongs to another company',
+    ...(detail === undefined ? {} : { detail }),
+  })
+
+/**
+ * Whose company a request is about: a key stands for its own; undefined: the operator named none.
+ *
+ * @param asked the `company_id` of the request, if there is one
+ * @throws Problem 403 for a company that is not the key's
+ */
+export const companyOf = (caller: Caller, asked: string | undefined): string | undefined => {
+  if (caller.kind === 'admin') return asked
+  if (asked !== undefined && asked !== caller.companyId)
+    throw companyOfAnotherKey('company_id: expected the company of the key, or nothing')
+  return caller.companyId
+}

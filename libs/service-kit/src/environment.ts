@@ -64,6 +64,9 @@ export const topologyOf = (read: { NATS_REPLICAS: number; EVENTS_MAX_AGE?: numbe
   eventsMaxAgeMs: read.EVENTS_MAX_AGE ?? 0,
 })
 
+/** The operator's own token, of the services that answer companies too; not set: there is none. */
+export const adminToken = () => z.string().min(16, 'expected at least 16 characters').optional()
+
 /** What every service reads. */
 export const COMMON_ENVIRONMENT = {
   PORT: port(),

@@ -1,3 +1,4 @@
+export * from './admit-reader.ts'
 export * from './bearer.ts'
 export * from './caller.ts'
 export * from './environment.ts'

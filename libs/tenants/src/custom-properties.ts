@@ -14,7 +14,7 @@ export const isSecretProperty = (name: string): name is SecretProperty =>
 
 /** Messages per second a number may send at Meta: 80 unless Meta raised it to 1,000; 20 for a number also used in the phone app. */
 export const MESSAGES_PER_SECOND = [80, 20, 1000] as const
-const DEFAULT_MESSAGES_PER_SECOND = 80
+export const DEFAULT_MESSAGES_PER_SECOND = 80
 
 /** Numbers are also taken as text of digits: forms and other programs often write them so. */
 const wholeNumber = (min: number, max: number) => {

@@ -1,5 +1,5 @@
 import type { ApiKeyRecord, ConfiguredCompany } from './company-record.ts'
-import { type KnownProperties, parseCustomProperties } from './custom-properties.ts'
+import { DEFAULT_MESSAGES_PER_SECOND, type KnownProperties, parseCustomProperties } from './custom-properties.ts'
 import type { SecretsKeys } from './sealed-secrets.ts'
 import { openProperties, type UnreadableSecret } from './secret-properties.ts'
 
@@ -38,6 +38,10 @@ export interface Tenant {
   apiKeys: readonly ApiKeyRecord[]
 }
 
+/** The rate of one of a company's numbers; the default for one that its settings do not list (any more). */
+export const messagesPerSecondOf = (tenant: Tenant | undefined, phoneNumberId: string): number =>
+  tenant?.phoneNumbers.find(({ id }) => id === phoneNumberId)?.messagesPerSecond ?? DEFAULT_MESSAGES_PER_SECOND
+
 const numbersOf = (known: KnownProperties): TenantPhoneNumber[] => {
   const listed = (known.WHATSAPP_PHONE_NUMBERS ?? []).map(({ id, display_phone_number, messages_per_second }) => ({
     id,
@@ -47,7 +51,7 @@ const numbersOf = (known: KnownProperties): TenantPhoneNumber[] => {
   const main = known.WHATSAPP_PHONE_NUMBER_ID
   return main === undefined || listed.some(({ id }) => id === main)
     ? listed
-    : [{ id: main, messagesPerSecond: 80 }, ...listed]
+    : [{ id: main, messagesPerSecond: DEFAULT_MESSAGES_PER_SECOND }, ...listed]
 }
 
 /** Drops the keys that are undefined. */

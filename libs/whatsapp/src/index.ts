@@ -1,4 +1,5 @@
 export { CALLBACK_MAX_CHARACTERS, readCallbackData, writeCallbackData } from './callback-data.ts'
+export { GRAPH_ENVIRONMENT } from './graph-api/environment.ts'
 export { ERROR_CODES, type ErrorInfo } from './graph-api/error-codes.ts'
 export {
   type Accepted,
@@ -31,6 +32,7 @@ export {
   type MediaLocation,
   type NoAnswer,
 } from './graph-api/media.client.ts'
+export { isMediaAddress } from './graph-api/media-address.ts'
 export { hexOfMediaHash } from './graph-api/media-hash.ts'
 export { largestMediaBytes } from './graph-api/media-limits.ts'
 export { type BuildOptions, buildMessage, type MessageBody, type Recipient } from './outbound-message/build-message.ts'

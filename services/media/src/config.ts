@@ -1,4 +1,5 @@
 import {
+  adminToken,
   COMMON_ENVIRONMENT,
   flag,
   milliseconds,
@@ -8,21 +9,16 @@ import {
   topologyOf,
 } from '@cloudapi2/service-kit'
 import { secretsKeysSetting } from '@cloudapi2/tenants'
+import { GRAPH_ENVIRONMENT } from '@cloudapi2/whatsapp'
 import { z } from 'zod'
 
 const Env = z
   .object({
     ...COMMON_ENVIRONMENT,
     PORT: port().default(8084),
-    ADMIN_TOKEN: z.string().min(16, 'expected at least 16 characters').optional(),
+    ADMIN_TOKEN: adminToken(),
     SECRETS_KEYS: secretsKeysSetting(),
-    GRAPH_BASE_URL: z
-      .url({ protocol: /^https?$/, error: 'expected a URL of http or https' })
-      .default('https://graph.facebook.com'),
-    GRAPH_VERSION: z
-      .string()
-      .regex(/^v[0-9]{1,3}\.[0-9]{1,2}$/, 'expected a version such as v22.0')
-      .default('v22.0'),
+    ...GRAPH_ENVIRONMENT,
     GRAPH_TIMEOUT_MS: milliseconds().default(10_000),
     /** Files fetched at the same time; one company has an eighth of them at most. */
     MEDIA_MAX_IN_FLIGHT: z.coerce.number().int().min(1).max(1_000).default(32),

@@ -13,6 +13,7 @@ import { buildSimulator } from '@cloudapi2/graph-simulator'
 import {
   ack,
   applyTopology,
+  asServerPermissions,
   BUCKETS,
   type Consumer,
   connectNats,
@@ -68,11 +69,10 @@ const until = async <T>(fact: () => T | Promise<T>): Promise<NonNullable<T>> => 
 }
 
 beforeAll(async () => {
-  const { publish, subscribe } = permissions.media
   natsServer = await startNats({
     users: [
       { user: 'operator', password: 'p' },
-      { user: 'media', password: 'p', permissions: { publish: { allow: publish }, subscribe: { allow: subscribe } } },
+      { user: 'media', password: 'p', permissions: asServerPermissions(permissions.media) },
     ],
   })
   operator = await connectNats({ url: natsUrl('operator'), name: 'operator', log: silent })

@@ -1,4 +1,5 @@
 import {
+  adminToken,
   COMMON_ENVIRONMENT,
   milliseconds,
   port,
@@ -16,7 +17,7 @@ const Env = z.object({
   DATABASE_URL: z
     .string({ error: 'missing: postgres://user:password@host:port/database' })
     .regex(/^postgres(ql)?:\/\//, 'expected postgres://user:password@host:port/database'),
-  ADMIN_TOKEN: z.string().min(16, 'expected at least 16 characters').optional(),
+  ADMIN_TOKEN: adminToken(),
   /** Events folded in one transaction at most. */
   BATCH_SIZE: z.coerce.number().int().min(1).max(MAX_BATCH_SIZE).default(500),
   /** Connections to PostgreSQL: one folds, the others answer questions. */

@@ -2,6 +2,7 @@ import { encodeEvent, eventId, type GatewayEvent, newEvent, type StoredEvent, su
 import { startNats, startPostgres, type TestServer } from '@cloudapi2/embedded'
 import {
   applyTopology,
+  asServerPermissions,
   BUCKETS,
   connectNats,
   createPublisher,
@@ -40,14 +41,13 @@ const until = async (isSo: () => boolean | Promise<boolean>, timeoutMs = 20_000)
 }
 
 beforeAll(async () => {
-  const { publish, subscribe } = permissions.projector
   natsServer = await startNats({
     users: [
       { user: 'operator', password: 'operator' },
       {
         user: 'projector',
         password: 'projector',
-        permissions: { publish: { allow: publish }, subscribe: { allow: subscribe } },
+        permissions: asServerPermissions(permissions.projector),
       },
     ],
   })

@@ -1,4 +1,5 @@
 import {
+  adminToken,
   COMMON_ENVIRONMENT,
   milliseconds,
   port,
@@ -7,20 +8,15 @@ import {
   topologyOf,
 } from '@cloudapi2/service-kit'
 import { secretsKeysSetting } from '@cloudapi2/tenants'
+import { GRAPH_ENVIRONMENT } from '@cloudapi2/whatsapp'
 import { z } from 'zod'
 
 const Env = z.object({
   ...COMMON_ENVIRONMENT,
   PORT: port().default(8081),
-  ADMIN_TOKEN: z.string().min(16, 'expected at least 16 characters').optional(),
+  ADMIN_TOKEN: adminToken(),
   SECRETS_KEYS: secretsKeysSetting(),
-  GRAPH_BASE_URL: z
-    .url({ protocol: /^https?$/, error: 'expected a URL of http or https' })
-    .default('https://graph.facebook.com'),
-  GRAPH_VERSION: z
-    .string()
-    .regex(/^v[0-9]{1,3}\.[0-9]{1,2}$/, 'expected a version such as v22.0')
-    .default('v22.0'),
+  ...GRAPH_ENVIRONMENT,
   GRAPH_TIMEOUT_MS: milliseconds().default(10_000),
   /** How long an HTTP caller waits for the outcome of its command. */
   SEND_WAIT_MS: milliseconds().default(10_000),

@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
 import {
   type Consumer,
+  createCommandOutcomes,
   type Delivery,
   type KvBucket,
   LEASE_TTL_MS,
@@ -11,18 +12,17 @@ import {
   type Publisher,
 } from '@cloudapi2/nats'
 import type { Logger, Metrics, Readiness } from '@cloudapi2/service-kit'
-import type { TenantDirectory } from '@cloudapi2/tenants'
+import { messagesPerSecondOf, type TenantDirectory } from '@cloudapi2/tenants'
 import type { FastifyInstance } from 'fastify'
 import { admission } from './access/access.routes.ts'
 import { buildApp } from './app.ts'
 import type { Channel } from './channel/channel.ts'
 import type { Config } from './config.ts'
-import { createOutcomes } from './direct-send/outcomes.client.ts'
 import { submitCommand } from './direct-send/submit-command.handler.ts'
 import { createIntake } from './lanes/intake.handler.ts'
 import { createIntakePace } from './lanes/intake-pace.ts'
 import { type Intakes, startIntakes } from './lanes/intakes.handler.ts'
-import { DEFAULT_MESSAGES_PER_SECOND, laneWindow } from './lanes/lane-window.ts'
+import { laneWindow } from './lanes/lane-window.ts'
 import { createLanes, type Lanes } from './lanes/lanes.handler.ts'
 import { createLeases } from './lanes/leases.client.ts'
 import { createPassage } from './meta-api/graph-passage.client.ts'
@@ -141,15 +141,15 @@ export const startService = (deps: ServiceDeps): Service => {
   tenants.onChange((companyId) => pacing.credentialsAre(companyId, tenants.get(companyId)?.accessToken))
   const stopHearing = hearInbound(nats, (phoneNumberId) => {
     const tenant = tenants.byPhoneNumberId(phoneNumberId)
-    const number = tenant?.phoneNumbers.find(({ id }) => id === phoneNumberId)
-    if (tenant !== undefined && number !== undefined)
-      pacing.countInbound({ companyId: tenant.companyId, phoneNumberId, messagesPerSecond: number.messagesPerSecond })
+    if (tenant === undefined) return
+    const { companyId } = tenant
+    pacing.countInbound({ companyId, phoneNumberId, messagesPerSecond: messagesPerSecondOf(tenant, phoneNumberId) })
   })
   metrics.gauge('sender_numbers_paused', 'Numbers whose account is refused', [], () => pacing.numbers().paused)
   metrics.gauge('sender_numbers_down', 'Numbers whose circuit is open', [], () => pacing.numbers().down)
   metrics.gauge('sender_turns_waited_for', 'Commands that wait for their turn', [], pacing.waiting)
   metrics.gauge('sender_calls_in_flight', 'Calls to the channel under way', [], pacing.inFlight)
-  const outcomes = createOutcomes(nats)
+  const outcomes = createCommandOutcomes(nats)
 
   const concluded = metrics.counter('sender_commands_total', 'Commands that came to an end, by how', ['outcome'])
   const calls = metrics.histogram(
@@ -200,8 +200,7 @@ export const startService = (deps: ServiceDeps): Service => {
       },
     },
   })
-  const numberOf = (phoneNumberId: string) =>
-    tenants.byPhoneNumberId(phoneNumberId)?.phoneNumbers.find(({ id }) => id === phoneNumberId)
+  const rateOf = (phoneNumberId: string) => messagesPerSecondOf(tenants.byPhoneNumberId(phoneNumberId), phoneNumberId)
   let lanes: Lanes | undefined
   let intakes: Intakes | undefined
   const consume = async () => {
@@ -212,7 +211,7 @@ export const startService = (deps: ServiceDeps): Service => {
       publisher,
       leases,
       work,
-      window: (phoneNumberId) => laneWindow(numberOf(phoneNumberId)),
+      window: (phoneNumberId) => laneWindow(rateOf(phoneNumberId)),
       idleMs: LANE_IDLE_MS,
       sweepMs: LANE_SWEEP_MS,
       stopping: stopping.signal,
@@ -227,8 +226,7 @@ export const startService = (deps: ServiceDeps): Service => {
         work,
         onQueued: lanes.ensure,
         pace: createIntakePace({
-          messagesPerSecond: (phoneNumberId) =>
-            numberOf(phoneNumberId)?.messagesPerSecond ?? DEFAULT_MESSAGES_PER_SECOND,
+          messagesPerSecond: rateOf,
           now: () => performance.now(),
         }),
         pause,

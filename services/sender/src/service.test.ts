@@ -16,6 +16,7 @@ import { startNats } from '@cloudapi2/embedded'
 import { buildSimulator } from '@cloudapi2/graph-simulator'
 import {
   applyTopology,
+  asServerPermissions,
   BUCKETS,
   COMMANDS,
   type Consumer,
@@ -191,10 +192,7 @@ beforeAll(async () => {
       {
         user: 'sender',
         password: 'p',
-        permissions: {
-          publish: { allow: permissions.sender.publish },
-          subscribe: { allow: permissions.sender.subscribe },
-        },
+        permissions: asServerPermissions(permissions.sender),
       },
     ],
   })

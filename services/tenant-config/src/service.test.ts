@@ -3,6 +3,7 @@ import { decodeEvent, type GatewayEvent } from '@cloudapi2/contracts'
 import { type NatsUser, startNats, startPostgres, type TestServer } from '@cloudapi2/embedded'
 import {
   applyTopology,
+  asServerPermissions,
   BUCKETS,
   connectNats,
   createPublisher,
@@ -45,10 +46,7 @@ const users: NatsUser[] = [
   {
     user: 'tenant-config',
     password: 'service-password',
-    permissions: {
-      publish: { allow: permissions['tenant-config'].publish },
-      subscribe: { allow: permissions['tenant-config'].subscribe },
-    },
+    permissions: asServerPermissions(permissions['tenant-config']),
   },
 ]
 

@@ -1,7 +1,6 @@
 import { Readable } from 'node:stream'
-import { type Logger, Problem } from '@cloudapi2/service-kit'
+import { type AccessDeps, admitReader, type Logger, Problem } from '@cloudapi2/service-kit'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { type AccessDeps, admitReader } from '../access/access.routes.ts'
 import { mediaKey } from '../carried-file.ts'
 import type { IndexEntry } from '../index/index-entry.ts'
 import type { MediaIndex } from '../index/media-index.store.ts'

@@ -1,7 +1,6 @@
 import type { MessageQueries } from '@cloudapi2/read-model'
-import { Problem } from '@cloudapi2/service-kit'
+import { type AccessDeps, admitReader, Problem } from '@cloudapi2/service-kit'
 import type { FastifyInstance } from 'fastify'
-import { type AccessDeps, admitReader } from '../access/access.routes.ts'
 import type { Answered } from '../listing/answered.client.ts'
 import { messageFilter } from './message-filter.ts'
 

@@ -1,6 +1,6 @@
 import type { SendQueries } from '@cloudapi2/read-model'
+import { type AccessDeps, admitReader } from '@cloudapi2/service-kit'
 import type { FastifyInstance } from 'fastify'
-import { type AccessDeps, admitReader } from '../access/access.routes.ts'
 import type { Answered } from '../listing/answered.client.ts'
 import { sendFilter } from './send-filter.ts'
 

@@ -5,16 +5,17 @@ import {
   type DeadLetters,
   DeadLettersUnavailable,
   DeadLetterUncertain,
+  letterSummary,
+  letterWhole,
   type Publisher,
   PublishFailed,
   redriveDeadLetter,
 } from '@cloudapi2/nats'
-import { type Caller, type Logger, Problem, traceparentFrom } from '@cloudapi2/service-kit'
+import { type Caller, companyOf, type Logger, Problem, traceparentFrom } from '@cloudapi2/service-kit'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import type { Admit } from '../access/access.routes.ts'
 import { invalidRequest } from '../direct-send/answers.ts'
-import { letterSummary, letterWhole } from './letter-views.ts'
 
 export interface DeadLettersDeps {
   admit: Admit
@@ -121,18 +122,6 @@ const parse = <S extends z.ZodType>(schema: S, value: unknown): z.infer<S> => {
   const parsed = schema.safeParse(value)
   if (!parsed.success) throw invalidRequest(invalidFields(parsed.error))
   return parsed.data
-}
-
-const companyOf = (caller: Caller, asked: string | undefined): string | undefined => {
-  if (caller.kind === 'admin') return asked
-  if (asked !== undefined && asked !== caller.companyId)
-    throw new Problem({
-      status: 403,
-      code: 'COMPANY_OF_ANOTHER_KEY',
-      title: 'The API key belongs to another company',
-      detail: 'company_id: expected the company of the key, or nothing',
-    })
-  return caller.companyId
 }
 
 const notFound = () =>

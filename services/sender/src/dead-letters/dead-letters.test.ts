@@ -2,6 +2,7 @@ import { parseRedrive } from '@cloudapi2/contracts'
 import { startNats } from '@cloudapi2/embedded'
 import {
   applyTopology,
+  asServerPermissions,
   COMMANDS,
   connectNats,
   createPublisher,
@@ -50,10 +51,7 @@ beforeAll(async () => {
       {
         user: 'sender',
         password: 'p',
-        permissions: {
-          publish: { allow: permissions.sender.publish },
-          subscribe: { allow: permissions.sender.subscribe },
-        },
+        permissions: asServerPermissions(permissions.sender),
       },
     ],
   })

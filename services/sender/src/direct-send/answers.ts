@@ -1,4 +1,4 @@
-import { type InvalidField, type SendError, SendOutcome } from '@cloudapi2/contracts'
+import type { InvalidField, SendError, SendOutcome } from '@cloudapi2/contracts'
 import { Problem } from '@cloudapi2/service-kit'
 import type { LedgerEntry } from '../send-command/ledger-entry.ts'
 import { outcomeOf } from '../send-command/outcome-of.ts'
@@ -57,15 +57,6 @@ export const invalidRequest = (fields: readonly InvalidField[]): Problem =>
 
 export const replayed = (isReplayed: boolean): Record<string, string> =>
   isReplayed ? { 'idempotency-replayed': 'true' } : {}
-
-/** Reads what the worker answered; undefined for what is no outcome. */
-export const parseOutcome = (data: Uint8Array): SendOutcome | undefined => {
-  try {
-    return SendOutcome.safeParse(JSON.parse(new TextDecoder().decode(data))).data
-  } catch {
-    return undefined // nobody else publishes to this inbox; a broken answer is as good as none
-  }
-}
 
 /** How a command that the ledger knows has ended; undefined while it has not. */
 export const settledOutcome = (entry: LedgerEntry, now: number, policy: Policy): SendOutcome | undefined => {

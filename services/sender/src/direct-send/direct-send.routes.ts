@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { CommandId, InvalidCommand, invalidFields, type SendCommand } from '@cloudapi2/contracts'
 import { NatsRequestFailed } from '@cloudapi2/nats'
-import { type Caller, type Logger, Problem, traceparentFrom } from '@cloudapi2/service-kit'
+import { type Caller, companyOf, type Logger, Problem, traceparentFrom } from '@cloudapi2/service-kit'
 import type { TenantDirectory } from '@cloudapi2/tenants'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Admit } from '../access/access.routes.ts'
@@ -53,7 +53,7 @@ const send = async (
 ) => {
   const caller = deps.admit(request)
   const body = parseBody(route, request.body)
-  const companyId = companyOf(caller, body)
+  const companyId = companyOf(caller, body.company_id)
   line.company_id = companyId
   if (companyId !== undefined) takeCall(deps, route, companyId, reply)
   if (!deps.isConnected()) throw unavailable(undefined)
@@ -95,19 +95,6 @@ const parseBody = (route: DirectRoute, body: unknown): DirectBody => {
   const parsed = DIRECT_BODIES[route].safeParse(body)
   if (!parsed.success) throw invalidRequest(invalidFields(parsed.error))
   return parsed.data
-}
-
-/** A company's key sends for that company; undefined: the operator left it to the number or the recipient. */
-const companyOf = (caller: Caller, { company_id }: DirectBody): string | undefined => {
-  if (caller.kind === 'admin') return company_id
-  if (company_id !== undefined && company_id !== caller.companyId)
-    throw new Problem({
-      status: 403,
-      code: 'COMPANY_OF_ANOTHER_KEY',
-      title: 'The API key belongs to another company',
-      detail: 'company_id: expected the company of the key, or nothing',
-    })
-  return caller.companyId
 }
 
 const takeCall = (deps: DirectSendDeps, route: DirectRoute, companyId: string, reply: FastifyReply): void => {

@@ -7,7 +7,7 @@ import {
   subjects,
   TRACEPARENT_HEADER,
 } from '@cloudapi2/contracts'
-import type { Publisher } from '@cloudapi2/nats'
+import type { CommandOutcomes, Publisher } from '@cloudapi2/nats'
 import type { TenantDirectory } from '@cloudapi2/tenants'
 import { fingerprintOf, ledgerKey } from '../send-command/command-name.ts'
 import type { Ledger } from '../send-command/ledger.store.ts'
@@ -15,7 +15,6 @@ import { outcomeOf } from '../send-command/outcome-of.ts'
 import type { Pause } from '../send-command/persistence.ts'
 import { initial, type Policy } from '../send-command/send-command.ts'
 import { settledOutcome } from './answers.ts'
-import type { Outcomes } from './outcomes.client.ts'
 
 /** How often the ledger is asked for a command that somebody else sent before us: its outcome goes to them. */
 const ASK_EVERY_MS = 250
@@ -39,7 +38,7 @@ export const submitCommand =
   (deps: {
     ledger: Ledger
     publisher: Pick<Publisher, 'publish'>
-    outcomes: Outcomes
+    outcomes: CommandOutcomes
     tenants: Pick<TenantDirectory, 'get'>
     policy: Pick<Policy, 'maxAttempts' | 'attemptTimeoutMs' | 'uncertainGraceMs'>
     now: () => number

@@ -17,6 +17,7 @@ import {
   storedUnder,
 } from '@cloudapi2/nats'
 import { createLog } from '@cloudapi2/service-kit'
+import { messagesPerSecondOf } from '@cloudapi2/tenants'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { laneWindow } from './lane-window.ts'
 import { createLanes, type Lanes, type LanesDeps } from './lanes.handler.ts'
@@ -379,9 +380,5 @@ describe('a lease', () => {
 })
 
 test('a window holds what a number can have under way', () => {
-  expect([
-    laneWindow({ messagesPerSecond: 20 }),
-    laneWindow({ messagesPerSecond: 1_000 }),
-    laneWindow(undefined),
-  ]).toEqual([64, 2_000, 160])
+  expect([laneWindow(20), laneWindow(1_000), laneWindow(messagesPerSecondOf(undefined, '1'))]).toEqual([64, 2_000, 160])
 })

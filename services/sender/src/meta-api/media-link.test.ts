@@ -1,5 +1,6 @@
+import { isMediaAddress } from '@cloudapi2/whatsapp'
 import { expect, test } from 'vitest'
-import { isOfChannel, LINK_LIFETIME_MS, linkQuery, readLink } from './media-link.ts'
+import { LINK_LIFETIME_MS, linkQuery, readLink } from './media-link.ts'
 
 const TOKEN = 'EAAtoken'
 const NOW = 1_790_000_000_000
@@ -48,5 +49,5 @@ test.each([
   ['file:///etc/passwd', false],
   ['nonsense', false],
 ])('the token goes to Meta and to where Graph is asked, nowhere else: %s %s', (url, is) =>
-  expect(isOfChannel(url, 'http://127.0.0.1:8089')).toBe(is),
+  expect(isMediaAddress(url, 'http://127.0.0.1:8089')).toBe(is),
 )

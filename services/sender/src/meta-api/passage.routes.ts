@@ -1,11 +1,12 @@
 import { Readable } from 'node:stream'
 import type { Caller } from '@cloudapi2/service-kit'
 import type { Tenant } from '@cloudapi2/tenants'
+import { isMediaAddress } from '@cloudapi2/whatsapp'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Admit } from '../access/access.routes.ts'
 import { companyOfAccount, companyOfNumber, type Directory, tokenOf } from './caller-company.ts'
 import { type Passage, PassageFailed, type PassedAnswer } from './graph-passage.client.ts'
-import { isOfChannel, readLink } from './media-link.ts'
+import { readLink } from './media-link.ts'
 import { type MetaError, metaErrors } from './meta-error.ts'
 import {
   headersBack,
@@ -119,7 +120,7 @@ export const passageRoutes = (
     const media = readMedia(text)
     if (media === undefined) throw metaErrors.noSuchObject('GET', id)
     // The token is not sent anywhere else, whoever says so.
-    if (!isOfChannel(media.url, graphBaseUrl))
+    if (!isMediaAddress(media.url, graphBaseUrl))
       throw metaErrors.unavailable('Graph gave an address that is not its own.')
     const file = { companyId: tenant.companyId, mediaId: id }
     const here = `${originOf(request)}/${version}/${id}`
@@ -146,7 +147,7 @@ export const passageRoutes = (
     const tenant = typeof companyId === 'string' && !isAnothers ? tenants.get(companyId) : undefined
     const { token } = wayOf(tenant, request)
     const url = readLink(id, request.query, token, now())
-    if (url === undefined || !isOfChannel(url, graphBaseUrl)) throw metaErrors.noSuchObject('GET', id)
+    if (url === undefined || !isMediaAddress(url, graphBaseUrl)) throw metaErrors.noSuchObject('GET', id)
     const { range } = request.headers
     const answer = await passage
       .download({

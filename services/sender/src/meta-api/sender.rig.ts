@@ -2,7 +2,15 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import { startNats } from '@cloudapi2/embedded'
 import { buildSimulator } from '@cloudapi2/graph-simulator'
-import { applyTopology, BUCKETS, connectNats, createPublisher, openKv, permissions } from '@cloudapi2/nats'
+import {
+  applyTopology,
+  asServerPermissions,
+  BUCKETS,
+  connectNats,
+  createPublisher,
+  openKv,
+  permissions,
+} from '@cloudapi2/nats'
 import { createLog, createMetrics, createReadiness } from '@cloudapi2/service-kit'
 import { createTenantDirectory, hashApiKey, newApiKey, parseSecretsKeys } from '@cloudapi2/tenants'
 import { createGraphClient } from '@cloudapi2/whatsapp'
@@ -51,10 +59,7 @@ export const startRig = async ({ metaWaitMs = 5_000 }: { metaWaitMs?: number } =
       {
         user: 'sender',
         password: 'p',
-        permissions: {
-          publish: { allow: permissions.sender.publish },
-          subscribe: { allow: permissions.sender.subscribe },
-        },
+        permissions: asServerPermissions(permissions.sender),
       },
     ],
   })

@@ -1,5 +1,6 @@
 import {
   CORRELATION_HEADER,
+  type EventData,
   eventId,
   newEvent,
   type SendCommand,
@@ -58,60 +59,41 @@ export const storedEvent = (event: SendEvent, about: About, recordedTime: string
       data: outboundMessage(event.receipt, about),
     }) as StoredEvent
   }
-  const subject = command.id
-  const of = present({ command_id: command.id, phone_number_id: about.phoneNumberId, chat_id: about.chatId })
-  const id = (...distinct: string[]) => eventId(companyId, event.type, command.id, ...distinct)
+  const { distinct, data } = detailsOf(event, command)
+  return newEvent({
+    ...common,
+    id: eventId(companyId, event.type, command.id, ...distinct),
+    type: event.type,
+    subject: command.id,
+    data: {
+      ...present({ command_id: command.id, phone_number_id: about.phoneNumberId, chat_id: about.chatId }),
+      ...data,
+    } as EventData<typeof event.type>,
+  }) as StoredEvent
+}
+
+/** What makes an event of a command distinct from the others of its type, and what it says beside whose it is. */
+const detailsOf = (
+  event: Exclude<SendEvent, { type: 'send.accepted' }>,
+  command: SendCommand,
+): { distinct: string[]; data: object } => {
   switch (event.type) {
     case 'send.requested':
-      return newEvent({ ...common, id: id(), type: event.type, subject, data: { ...of, command } }) as StoredEvent
+      return { distinct: [], data: { command } }
     case 'send.attempted':
-      return newEvent({
-        ...common,
-        id: id(String(event.attempt)),
-        type: event.type,
-        subject,
-        data: { ...of, attempt: event.attempt },
-      }) as StoredEvent
+      return { distinct: [String(event.attempt)], data: { attempt: event.attempt } }
     case 'send.refused':
-      return newEvent({
-        ...common,
-        id: id(String(event.attempt)),
-        type: event.type,
-        subject,
-        data: { ...of, attempt: event.attempt, error: event.error, retry_at: event.retryAt },
-      }) as StoredEvent
+      return {
+        distinct: [String(event.attempt)],
+        data: { attempt: event.attempt, error: event.error, retry_at: event.retryAt },
+      }
     case 'send.uncertain':
-      return newEvent({
-        ...common,
-        id: id(String(event.attempt)),
-        type: event.type,
-        subject,
-        data: { ...of, attempt: event.attempt, error: event.error },
-      }) as StoredEvent
+      return { distinct: [String(event.attempt)], data: { attempt: event.attempt, error: event.error } }
     case 'send.parked':
-      return newEvent({
-        ...common,
-        id: id(...roundOf(event)),
-        type: event.type,
-        subject,
-        data: { ...of, attempts: event.attempts, error: event.error },
-      }) as StoredEvent
-    case 'send.redriven':
-      return newEvent({
-        ...common,
-        id: id(String(event.letter)),
-        type: event.type,
-        subject,
-        data: { ...of, dead_letter: event.letter, attempts: event.attempts },
-      }) as StoredEvent
     case 'send.failed':
-      return newEvent({
-        ...common,
-        id: id(...roundOf(event)),
-        type: event.type,
-        subject,
-        data: { ...of, attempts: event.attempts, error: event.error },
-      }) as StoredEvent
+      return { distinct: roundOf(event), data: { attempts: event.attempts, error: event.error } }
+    case 'send.redriven':
+      return { distinct: [String(event.letter)], data: { dead_letter: event.letter, attempts: event.attempts } }
   }
 }
 

@@ -19,7 +19,7 @@ import {
 } from '@cloudapi2/contracts'
 import { ack, type Delivery, KvConflict, later, MAX_DELIVERIES, type Outcome, type Publisher } from '@cloudapi2/nats'
 import { type Logger, traceparentFrom } from '@cloudapi2/service-kit'
-import type { Tenant, TenantDirectory } from '@cloudapi2/tenants'
+import { messagesPerSecondOf, type Tenant, type TenantDirectory } from '@cloudapi2/tenants'
 import type { Channel, PreparedMessage, SendResult } from '../channel/channel.ts'
 import { callReport } from '../pacing/call-report.ts'
 import type { Pacing, TurnVerdict } from '../pacing/pacing.ts'
@@ -246,11 +246,14 @@ export const workCommandHandler = (
     const { state: found } = held.entry
     if (held.entry.fingerprint !== fingerprint) return { held, end: 'reused', message: undefined, isRepeat: false }
     const isOwn = job.isSettled || held.entry.worked_as === job.sequence
-    if (found.status !== 'none' && (isOwn || nextStep(found, now(), policy).step !== 'end')) {
-      await prepare()
-      await tell(factsOf(found))
+    if (found.status !== 'none') {
+      // A repeat of what has ended was told at its time.
+      if (isOwn || nextStep(found, now(), policy).step !== 'end') {
+        await prepare()
+        await tell(factsOf(found))
+      }
       told = found
-    } else if (found.status !== 'none') told = found // a repeat of what has ended: told at its time
+    }
     const redrive = job.redrive && { ...job.redrive, letter: job.redrive.dead_letter }
     if (redrive !== undefined) held = await record(held, { type: 'Redrive', at: iso(), ...redrive })
 
@@ -480,12 +483,6 @@ const invalidCommandEvent = (
     recordedTime,
     data: { command_id: commandId, attempts: 0, error },
   }) as StoredEvent
-
-/** For a number that the company's settings do not list any more. */
-const DEFAULT_MESSAGES_PER_SECOND = 80
-
-const messagesPerSecondOf = (tenant: Tenant | undefined, phoneNumberId: string): number =>
-  tenant?.phoneNumbers.find(({ id }) => id === phoneNumberId)?.messagesPerSecond ?? DEFAULT_MESSAGES_PER_SECOND
 
 type Prepared =
   | {

@@ -4,7 +4,15 @@ import { request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
 import { decodeEvent, type GatewayEvent } from '@cloudapi2/contracts'
 import { startNats } from '@cloudapi2/embedded'
-import { applyTopology, connectNats, createPublisher, type Nats, type Publisher, permissions } from '@cloudapi2/nats'
+import {
+  applyTopology,
+  asServerPermissions,
+  connectNats,
+  createPublisher,
+  type Nats,
+  type Publisher,
+  permissions,
+} from '@cloudapi2/nats'
 import { createLog, createMetrics, createReadiness } from '@cloudapi2/service-kit'
 import type { Tenant, TenantDirectory } from '@cloudapi2/tenants'
 import fc from 'fast-check'
@@ -69,10 +77,7 @@ beforeAll(async () => {
       {
         user: 'webhook-gateway',
         password: 'p',
-        permissions: {
-          publish: { allow: permissions['webhook-gateway'].publish },
-          subscribe: { allow: permissions['webhook-gateway'].subscribe },
-        },
+        permissions: asServerPermissions(permissions['webhook-gateway']),
       },
     ],
   })

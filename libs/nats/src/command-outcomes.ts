@@ -1,27 +1,26 @@
-import type { SendOutcome } from '@cloudapi2/contracts'
-import type { Nats } from '@cloudapi2/nats'
-import { parseOutcome } from './answers.ts'
+import { SendOutcome } from '@cloudapi2/contracts'
+import type { Nats } from './connection.ts'
 
-export interface Expected {
+export interface ExpectedOutcome {
   /** Goes into the command's `Reply-To`. */
   replyTo: string
-  /** Resolves with the outcome; never rejects, and never resolves when none comes. */
+  /** Resolves with the first answer; never rejects, and never resolves when none comes. */
   outcome: Promise<SendOutcome>
   forget: () => void
 }
 
-export interface Outcomes {
-  expect: () => Expected
+export interface CommandOutcomes {
+  expect: () => ExpectedOutcome
   stop: () => void
 }
 
 /** Outcomes of commands, told apart by the end of the subject they come on: one subscription for all. */
-export const createOutcomes = (nats: Nats): Outcomes => {
+export const createCommandOutcomes = (nats: Nats): CommandOutcomes => {
   const inbox = nats.newInbox()
   const waiting = new Map<string, (outcome: SendOutcome) => void>()
   let count = 0
   const stop = nats.subscribe(`${inbox}.*`, ({ subject, data }) => {
-    const outcome = parseOutcome(data)
+    const outcome = outcomeIn(data)
     if (outcome !== undefined) waiting.get(subject.slice(inbox.length + 1))?.(outcome)
   })
   return {
@@ -31,5 +30,13 @@ export const createOutcomes = (nats: Nats): Outcomes => {
       const outcome = new Promise<SendOutcome>((resolve) => void waiting.set(token, resolve))
       return { replyTo: `${inbox}.${token}`, outcome, forget: () => void waiting.delete(token) }
     },
+  }
+}
+
+const outcomeIn = (data: Uint8Array): SendOutcome | undefined => {
+  try {
+    return SendOutcome.safeParse(JSON.parse(new TextDecoder().decode(data))).data
+  } catch {
+    return undefined // not of the sender's making: a broken answer is as good as none
   }
 }

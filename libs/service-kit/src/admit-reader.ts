@@ -1,22 +1,27 @@
 import { isCompanyId } from '@cloudapi2/contracts'
+import type { FastifyRequest } from 'fastify'
 import {
   callerOf,
+  companyOfAnotherKey,
   hasScope,
-  invalidRequest,
+  type KnownKeys,
   notReady,
-  Problem,
   scopeMissing,
   unauthenticated,
-} from '@cloudapi2/service-kit'
-import type { TenantDirectory } from '@cloudapi2/tenants'
-import type { FastifyRequest } from 'fastify'
+} from './caller.ts'
+import { invalidRequest } from './problem.ts'
 
 export interface AccessDeps {
   adminToken: string | undefined
-  tenants: Pick<TenantDirectory, 'keyOf' | 'isLoaded'>
+  /** The directory of tenants fits. */
+  tenants: KnownKeys & { isLoaded: () => boolean }
 }
 
-/** Refuses a request that may not read the company it asks about. */
+/**
+ * Refuses a request that may not read the company it asks about: a hook for routes under `/companies/:company_id/`.
+ *
+ * @throws Problem 400, 401, 403 or 503
+ */
 export const admitReader =
   ({ adminToken, tenants }: AccessDeps) =>
   async ({ headers, params }: FastifyRequest): Promise<void> => {
@@ -25,12 +30,7 @@ export const admitReader =
     if (caller?.kind !== 'admin') {
       if (!tenants.isLoaded()) throw notReady()
       if (caller === undefined) throw unauthenticated()
-      if (caller.companyId !== companyId)
-        throw new Problem({
-          status: 403,
-          code: 'COMPANY_OF_ANOTHER_KEY',
-          title: 'The API key belongs to another company',
-        })
+      if (caller.companyId !== companyId) throw companyOfAnotherKey()
       if (!hasScope(caller, 'read')) throw scopeMissing('read')
     }
     if (!isCompanyId(companyId)) throw invalidRequest([{ path: 'company_id', message: 'expected a lower-case UUID' }])

@@ -1,4 +1,4 @@
-import type { DeadLetter } from '@cloudapi2/nats'
+import type { DeadLetter } from './dead-letters.ts'
 
 /** A dead letter as a list shows it: without its content, so that a list never shows a text or a phone number. */
 export const letterSummary = (letter: DeadLetter) => ({
