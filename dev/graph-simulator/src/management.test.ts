@@ -129,6 +129,45 @@ describe('media', () => {
   })
 })
 
+describe('templates', () => {
+  const company_id = tenantA('').company_id
+  const put = (...templates: object[]) => rig.call('PUT', '/simulate/templates', { company_id, templates })
+  const welcome = (language: string, more: object = {}) => ({
+    name: 'welcome',
+    language,
+    components: [{ type: 'BODY', text: 'Hello {{1}}' }],
+    ...more,
+  })
+  const listed = async (query: string) =>
+    (await rig.call('GET', `/v22.0/${WABA}/message_templates?${query}`)).body.data.map(
+      ({ language, status }: { language: string; status: string }) => `${language} ${status}`,
+    )
+  const sent = async (language: string, ...texts: string[]) => {
+    const parameters = texts.map((text) => ({ type: 'text', text }))
+    const template = { name: 'welcome', language: { code: language }, components: [{ type: 'body', parameters }] }
+    const { body } = await rig.send({ messaging_product: 'whatsapp', to: '+34608684495', type: 'template', template })
+    return body.error?.code ?? 'accepted'
+  }
+
+  test('are added and replaced by name and language, and sent as they stand', async () => {
+    expect((await put(welcome('es'), welcome('de'))).body).toEqual({ put: 2, total: 7 })
+    expect((await put(welcome('de', { status: 'PAUSED' }))).body).toEqual({ put: 1, total: 7 })
+    expect(await listed('name=welcome')).toEqual(['es APPROVED', 'de PAUSED'])
+    expect(await sent('es', 'Nora')).toBe('accepted')
+    expect(await sent('es')).toBe(132000)
+    expect(await sent('de', 'Nora')).toBe(132015)
+    expect(await sent('fr', 'Nora')).toBe(132001)
+  })
+  test('are taken away in one language, or in all', async () => {
+    await put(welcome('es'), welcome('de'), welcome('fr'))
+    const path = `/simulate/templates?company_id=${company_id}&name=welcome`
+    expect((await rig.call('DELETE', `${path}&language=de`)).body).toEqual({ removed: 1, total: 7 })
+    expect(await sent('de', 'Nora')).toBe(132001)
+    expect((await rig.call('DELETE', path)).body).toEqual({ removed: 2, total: 5 })
+    expect((await rig.call('DELETE', path)).status).toBe(404)
+  })
+})
+
 describe('registering tenants', () => {
   test('adds, replaces and removes them while the simulator runs', async () => {
     const third = {

@@ -9,7 +9,15 @@ import { MediaFaultsSchema } from './media-faults.ts'
 import { LimitsSchema } from './message-limits.ts'
 import { inboundMessageId } from './meta-ids.ts'
 import type { Simulation } from './simulation.ts'
-import { type PhoneNumber, type Tenant, TenantSchema, TenantsSchema } from './tenants.ts'
+import {
+  type PhoneNumber,
+  putTemplates,
+  removeTemplates,
+  TemplateSchema,
+  type Tenant,
+  TenantSchema,
+  TenantsSchema,
+} from './tenants.ts'
 import { TEST_RECIPIENTS } from './test-recipient.ts'
 import { TimingSchema } from './timing.ts'
 import { authorOf, inboundMessage, messagesBody } from './webhook-body.ts'
@@ -44,6 +52,8 @@ const Inbound = z.strictObject({
   batch: z.boolean().default(false),
 })
 
+const TemplatesOrder = z.strictObject({ company_id: z.string(), templates: z.array(TemplateSchema).min(1) })
+const TemplateQuery = z.strictObject({ company_id: z.string(), name: z.string(), language: z.string().optional() })
 const WebhookOrder = z.strictObject({ company_id: z.string(), body: z.unknown(), retry: z.boolean().default(false) })
 const CallsQuery = z.strictObject({
   phone_number_id: z.string().optional(),
@@ -89,6 +99,10 @@ const HELP = {
     'PUT /simulate/tenants':
       'register one tenant or a list: company_id, waba_id, phone_numbers, access_token, app_secret, verify_token, webhook_url, templates',
     'DELETE /simulate/tenants/{company_id}': 'forget a tenant',
+    'GET /simulate/templates?company_id=': 'the templates of a tenant, whole',
+    'PUT /simulate/templates':
+      'company_id, templates: each is added, or takes the place of the one with its name and language',
+    'DELETE /simulate/templates?company_id=&name=&language=': 'in all languages unless one is named',
     'POST /simulate/inbound':
       'a message from a person: company_id or phone_number_id, from, text, message or media (kind, mime_type, base64, filename, caption), profile_name, count, batch',
     'POST /simulate/webhook': 'any JSON as a signed webhook: company_id, body, retry (false: one attempt)',
@@ -147,6 +161,24 @@ export const simulateRoutes = (app: FastifyInstance, simulation: Simulation): vo
     const { company_id } = params as { company_id: string }
     if (!directory.remove(company_id)) throw new SimulationRefused('company_id: expected a registered tenant', 404)
     return { removed: 1, total: directory.all().length }
+  })
+
+  app.get('/simulate/templates', ({ query }) => {
+    const { company_id } = expect(z.strictObject({ company_id: z.string() }), query)
+    return { templates: tenantOf(company_id).templates }
+  })
+  app.put('/simulate/templates', { bodyLimit }, ({ body }) => {
+    const { company_id, templates } = expect(TemplatesOrder, body)
+    const tenant = tenantOf(company_id)
+    putTemplates(tenant, templates)
+    return { put: templates.length, total: tenant.templates.length }
+  })
+  app.delete('/simulate/templates', ({ query }) => {
+    const { company_id, name, language } = expect(TemplateQuery, query)
+    const tenant = tenantOf(company_id)
+    const removed = removeTemplates(tenant, name, language)
+    if (removed === 0) throw new SimulationRefused('name: expected a template of the tenant', 404)
+    return { removed, total: tenant.templates.length }
   })
 
   /** What the message says; a file is put where the Graph API gives it out, anew for every message. */

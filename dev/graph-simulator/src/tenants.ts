@@ -2,7 +2,8 @@ import { z } from 'zod'
 import { SimulationRefused } from './errors.ts'
 import { templateIdOf } from './meta-ids.ts'
 
-const TemplateSchema = z.object({
+/** A template as the Graph API lists it; what is left out is as Meta has it most often. */
+export const TemplateSchema = z.object({
   id: z.string().min(1).optional(),
   name: z.string().min(1),
   language: z.string().min(1),
@@ -49,13 +50,33 @@ const HELLO_WORLD: z.output<typeof TemplateSchema> = {
   components: [{ type: 'BODY', text: 'Welcome and congratulations! This message shows that you can send messages.' }],
 }
 
+const withId = (wabaId: string, template: z.output<typeof TemplateSchema>): Template => ({
+  ...template,
+  id: template.id ?? templateIdOf(wabaId, template.name, template.language),
+})
+
 const complete = (input: z.output<typeof TenantSchema>): Tenant => ({
   ...input,
-  templates: (input.templates ?? [HELLO_WORLD]).map((template) => ({
-    ...template,
-    id: template.id ?? templateIdOf(input.waba_id, template.name, template.language),
-  })),
+  templates: (input.templates ?? [HELLO_WORLD]).map((template) => withId(input.waba_id, template)),
 })
+
+/** Adds a tenant's templates, each in the place of the one with the same name and language. */
+export const putTemplates = (tenant: Tenant, templates: readonly z.output<typeof TemplateSchema>[]): void => {
+  for (const template of templates) {
+    const { templates: all } = tenant
+    const at = all.findIndex(({ name, language }) => name === template.name && language === template.language)
+    all.splice(at === -1 ? all.length : at, 1, withId(tenant.waba_id, template))
+  }
+}
+
+/** Takes a tenant's template away: in one language, or in all. @returns how many were taken */
+export const removeTemplates = (tenant: Tenant, name: string, language: string | undefined): number => {
+  const before = tenant.templates.length
+  tenant.templates = tenant.templates.filter(
+    (template) => template.name !== name || (language !== undefined && template.language !== language),
+  )
+  return before - tenant.templates.length
+}
 
 /** The tenants by everything a request or an order of `/simulate` can name them by. */
 export interface TenantDirectory {

@@ -9,6 +9,8 @@ const command = (change: Partial<SendCommandInput> | Record<string, unknown> = {
   message: { type: 'text', text: 'Hello' },
   ...change,
 })
+const template = (template_data: unknown) =>
+  command({ message: { type: 'template', template_name: 'a', template_data, language: 'es' } })
 const media = (change: Record<string, unknown>) => command({ message: { type: 'media', kind: 'image', ...change } })
 
 test('a command says what to send, to whom, in whose name', () => {
@@ -21,6 +23,19 @@ test.each([
   [
     'a template',
     { type: 'template', template_name: 'order_ready', template_data: { 1: 'Nora', total: 12.5 }, language: 'es_ES' },
+  ],
+  [
+    'a template with more than a text',
+    {
+      type: 'template',
+      template_name: 'order_ready',
+      template_data: {
+        1: 'Nora',
+        header: { link: 'https://example.com/a.png' },
+        buttons: ['a', { guests: [1, true] }],
+      },
+      language: 'es_ES',
+    },
   ],
   ['media by link', { type: 'media', kind: 'document', link: 'https://example.com/a.pdf', filename: 'a.pdf' }],
   ['media by id', { type: 'media', kind: 'image', id: '1460927783319058', caption: 'Rye' }],
@@ -40,6 +55,13 @@ test.each([
   ['a number id that is a path', command({ phone_number_id: '../1' }), 'phone_number_id'],
   ['an empty text', command({ message: { type: 'text', text: '' } }), 'message.text'],
   ['a text that is too long', command({ message: { type: 'text', text: 'x'.repeat(4097) } }), 'message.text'],
+  ['a null for a parameter', template({ a: null }), 'message.template_data.a'],
+  ['a null within one', template({ buttons: ['a', { b: null }] }), 'message.template_data.buttons.1.b'],
+  [
+    'data that goes on and on',
+    template({ a: JSON.parse(`${'['.repeat(100_000)}1${']'.repeat(100_000)}`) }),
+    `message.template_data.a${'.0'.repeat(16)}`,
+  ],
   ['an unknown form of message', command({ message: { type: 'fax' } }), 'message.type'],
   ['media with neither link nor id', media({}), 'message.link'],
   ['media with both', media({ link: 'https://example.com/a.png', id: '1' }), 'message.link'],

@@ -10,11 +10,47 @@ export const TextMessage = z.strictObject({
   preview_url: z.boolean().optional(),
 })
 
-/** An approved template. `template_data` fills named parameters by name, positional ones in its own order. */
+/** What fills a parameter: a text, number or boolean, or lists and objects of them. */
+export type TemplateValue = string | number | boolean | TemplateValue[] | { [key: string]: TemplateValue }
+
+/** A product in a section of a button of a card lies nine levels down; what a form is to be opened with may go further. */
+const TEMPLATE_DATA_MAX_DEPTH = 16
+
+const NO_TEMPLATE_VALUE = 'expected a text, a number, true or false, or lists and objects of them'
+
+/** The first thing in it that fills no parameter: where, and why. Goes no deeper than it may. */
+const faultOfTemplateValue = (
+  value: unknown,
+  path: PropertyKey[] = [],
+): { path: PropertyKey[]; message: string } | undefined => {
+  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return undefined
+  if (typeof value !== 'object' || value === null) return { path, message: NO_TEMPLATE_VALUE }
+  if (path.length === TEMPLATE_DATA_MAX_DEPTH)
+    return { path, message: `expected at most ${TEMPLATE_DATA_MAX_DEPTH} levels` }
+  for (const [key, inner] of Object.entries(value)) {
+    const fault = faultOfTemplateValue(inner, [...path, Array.isArray(value) ? Number(key) : key])
+    if (fault !== undefined) return fault
+  }
+  return undefined
+}
+
+export const TemplateValue: z.ZodType<TemplateValue, TemplateValue> = z
+  .custom<TemplateValue>()
+  .superRefine((value: unknown, context) => {
+    const fault = faultOfTemplateValue(value)
+    if (fault !== undefined) context.addIssue({ code: 'custom', ...fault })
+  })
+  .meta({ type: ['string', 'number', 'boolean', 'array', 'object'] })
+
+/**
+ * An approved template. `template_data` fills its text by plain keys (names, or positions `1`, `2`), everything else by the
+ * keys `header`, `body`, `buttons`, `cards` and `offer_expires_at`; lists and objects may also be written with dots
+ * (`buttons.0`).
+ */
 export const TemplateMessage = z.strictObject({
   type: z.literal('template'),
   template_name: z.string().regex(/^[a-z0-9_]{1,512}$/, 'expected 1 to 512 characters of [a-z0-9_]'),
-  template_data: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).default({}),
+  template_data: z.record(z.string(), TemplateValue).default({}),
   language: z.string().regex(/^[A-Za-z]{2,3}([_-][A-Za-z]{2,4})?$/, 'expected a language such as es or es_ES'),
 })
 

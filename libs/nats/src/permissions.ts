@@ -96,8 +96,8 @@ export const permissions: Record<ServiceName, ServicePermissions> = {
       ...readKv(BUCKETS.leases),
       ...writeKv(BUCKETS.leases),
     ],
-    // What comes in counts against a number's rate as well.
-    subscribe: [...inbox('sender'), 'evt.*.*.message.created', 'cmd.send.>', 'lane.left'],
+    // What comes in counts against a number's rate as well; a template that changed is forgotten.
+    subscribe: [...inbox('sender'), 'evt.*.*.message.created', 'evt.*.*.account.notified', 'cmd.send.>', 'lane.left'],
   },
   projector: {
     publish: [

@@ -11,8 +11,8 @@ export {
   type Refused,
   type SendRequest,
   type SendResult,
-  type TemplateRequest,
-  type TemplateResult,
+  type TemplatesRequest,
+  type TemplatesResult,
   type Unknown,
   type Unreachable,
 } from './graph-api/graph.client.ts'
@@ -39,15 +39,24 @@ export { type BuildOptions, buildMessage, type MessageBody, type Recipient } fro
 export { isReadReceipt } from './outbound-message/read-receipt.ts'
 export { validateMessage } from './outbound-message/validate-message.ts'
 export { isSigned, sign } from './signature.ts'
+export { checkRawTemplate } from './template/check-raw-template.ts'
 export {
-  type FilledTemplate,
   fillTemplate,
-  type TemplateData,
-  TemplateDataMismatch,
+  fillUnknownTemplate,
+  type TemplateComponent,
+  TemplateDefinitionNeeded,
   type TemplateLayout,
-  type TextParameter,
 } from './template/fill-template.ts'
-export { isSameLanguage, parseTemplateDefinition, type TemplateDefinition } from './template/template-definition.ts'
+export { type DataFaults, TemplateDataMismatch } from './template/template-data-mismatch.ts'
+export {
+  type ButtonKind,
+  canonicalLanguage,
+  isSameLanguage,
+  parseTemplateDefinition,
+  type TemplateCard,
+  type TemplateDefinition,
+} from './template/template-definition.ts'
+export type { TemplateData } from './template/template-tree.ts'
 export {
   parseWebhook,
   WEBHOOK_OBJECT,

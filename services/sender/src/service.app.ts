@@ -35,6 +35,7 @@ import { ledgerSearch } from './send-command/ledger-search.client.ts'
 import type { Pause } from './send-command/persistence.ts'
 import { workCommandHandler } from './send-command/work-command.handler.ts'
 import { startSettlement } from './settlement/settlement.app.ts'
+import { hearTemplateChanges } from './template/template-changes.client.ts'
 import { templateStore } from './template/templates.store.ts'
 import { conversationClient } from './tenant-resolution/conversation.client.ts'
 import { senderLookup } from './tenant-resolution/sender-lookup.handler.ts'
@@ -160,12 +161,14 @@ export const startService = (deps: ServiceDeps): Service => {
   )
   const inHand = metrics.gauge('sender_commands_in_hand', 'Commands taken and not ended, those that wait included')
 
+  const templates = templateStore({ bucket: deps.templatesBucket, channel, log, now })
+  const stopHearingTemplates = hearTemplateChanges({ nats, channel, templates, log })
   const handler = workCommandHandler({
     tenants,
     channel,
     ledger,
     lookup,
-    findTemplate: templateStore({ bucket: deps.templatesBucket, channel, log, now }),
+    templates,
     pacing,
     publisher,
     reply: (subject, data) => nats.publish(subject, data),
@@ -292,6 +295,7 @@ export const startService = (deps: ServiceDeps): Service => {
       await passage.close()
       outcomes.stop()
       stopHearing()
+      stopHearingTemplates()
       pacing.stop()
     },
   }

@@ -317,41 +317,46 @@ describe('when the network fails', () => {
 })
 
 describe('asking for a template', () => {
-  const ask = (client: GraphClient, name: string, language = 'en_US') =>
-    client.getTemplate({ wabaId: '315204778120945', token: TOKEN, name, language })
+  const ask = (client: GraphClient, name: string) =>
+    client.getTemplates({ wabaId: '315204778120945', token: TOKEN, name })
 
-  test('finds it by name and language', async () => {
+  test('finds it by name', async () => {
     const urls: (string | undefined)[] = []
     const client = await graph((request, response, body) => {
       urls.push(request.url)
-      answering(200, read('templates.list.json'))(request, response, body)
+      const { paging: _, ...page } = JSON.parse(read('templates.list.json'))
+      answering(200, JSON.stringify(page))(request, response, body)
     })
-    expect(await ask(client, 'week_offer', 'en-US')).toMatchObject({
+    expect(await ask(client, 'week_offer')).toMatchObject({
       kind: 'found',
-      template: { name: 'week_offer', headerFormat: 'IMAGE', bodyParameters: ['first_name'] },
+      templates: [{ name: 'week_offer', headerFormat: 'IMAGE', bodyParameters: ['first_name'] }],
     })
     expect(urls).toHaveLength(1)
     expect(urls[0]).toMatch(/^\/v22\.0\/315204778120945\/message_templates\?.*name=week_offer/)
   })
 
-  test('follows the pages by cursor until it is found', async () => {
-    const page = (name: string, after?: string) =>
+  test('follows the pages by cursor to the last one, for its other languages', async () => {
+    const page = (name: string, language: string, after?: string) =>
       JSON.stringify({
-        data: [{ name, language: 'es', components: [] }],
+        data: [{ name, language, components: [] }],
         ...(after === undefined ? {} : { paging: { cursors: { after }, next: 'https://evil.example/steal' } }),
       })
-    const pages: Record<string, string> = { '': page('a_b', 'one'), one: page('b_a', 'two'), two: page('a') }
+    const pages: Record<string, string> = {
+      '': page('a', 'es', 'one'),
+      one: page('b_a', 'es', 'two'),
+      two: page('a', 'de'),
+    }
     const client = await graph((request, response, body) => {
       const after = new URL(request.url as string, 'http://x').searchParams.get('after') ?? ''
       answering(200, pages[after] as string)(request, response, body)
     })
-    expect(await ask(client, 'a', 'es')).toMatchObject({ kind: 'found', template: { name: 'a' } })
-    expect(await ask(client, 'c', 'es')).toEqual({ kind: 'missing' })
+    expect(await ask(client, 'a')).toMatchObject({ kind: 'found', templates: [{ language: 'es' }, { language: 'de' }] })
+    expect(await ask(client, 'c')).toEqual({ kind: 'found', templates: [] })
   })
 
   test('a cursor that leads back to itself ends the search', async () => {
     const client = await graph(answering(200, read('templates.list.json')))
-    expect(await ask(client, 'order_ready', 'de')).toEqual({ kind: 'missing' })
+    expect(await ask(client, 'nothing')).toEqual({ kind: 'found', templates: [] })
   })
 
   test('a refusal, a strange answer and a dead line are told apart', async () => {

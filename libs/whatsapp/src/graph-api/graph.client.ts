@@ -1,7 +1,7 @@
 import { Agent, DecoratorHandler, type Dispatcher, request } from 'undici'
 import { asId, asObject, asText, type JsonObject } from '../json-values.ts'
 import { isReadReceipt } from '../outbound-message/read-receipt.ts'
-import { isSameLanguage, parseTemplateDefinition, type TemplateDefinition } from '../template/template-definition.ts'
+import { parseTemplateDefinition, type TemplateDefinition } from '../template/template-definition.ts'
 import { type GraphError, parseGraphError } from './graph-error.ts'
 import { type AnswerHeaders, retryAfterMs } from './retry-after.ts'
 
@@ -64,12 +64,9 @@ export interface Marked {
 
 export type SendResult = Accepted | Marked | Refused | Unknown | Unreachable
 
-export type TemplateResult =
-  | { kind: 'found'; template: TemplateDefinition }
-  | { kind: 'missing' }
-  | Refused
-  | Unknown
-  | Unreachable
+export type TemplatesResult =
+  /** The template in each of its languages; none when there is no such template. */
+  { kind: 'found'; templates: TemplateDefinition[] } | Refused | Unknown | Unreachable
 
 export interface SendRequest {
   phoneNumberId: string
@@ -78,11 +75,10 @@ export interface SendRequest {
   body: unknown
 }
 
-export interface TemplateRequest {
+export interface TemplatesRequest {
   wabaId: string
   token: string
   name: string
-  language: string
 }
 
 /** Calls to the Graph API. None of them throws for what Meta or the network does. */
@@ -92,8 +88,8 @@ export interface GraphClient {
    * idempotency key.
    */
   sendMessage(request: SendRequest): Promise<SendResult>
-  /** `GET /{waba-id}/message_templates`, page by page until the template is found. */
-  getTemplate(request: TemplateRequest): Promise<TemplateResult>
+  /** `GET /{waba-id}/message_templates` to its last page: a template in all its languages. */
+  getTemplates(request: TemplatesRequest): Promise<TemplatesResult>
   /** Ends the client's own connections after what is in flight. */
   close(): Promise<void>
 }
@@ -255,27 +251,25 @@ export const createGraphClient = ({ baseUrl, version, timeoutMs, dispatcher }: G
       return result.kind === 'answer' ? acceptance(result, sent !== undefined && isReadReceipt(sent)) : result
     },
 
-    getTemplate: async ({ wabaId, token, name, language }) => {
+    getTemplates: async ({ wabaId, token, name }) => {
       if (!TOKEN.test(token)) return MALFORMED_TOKEN
       const query = new URLSearchParams({ fields: TEMPLATE_FIELDS, name, limit: TEMPLATES_PER_PAGE })
+      const templates: TemplateDefinition[] = []
       for (let page = 0; page < MAX_PAGES; page++) {
         const result = await call(`${encodeURIComponent(wabaId)}/message_templates?${query}`, token, { method: 'GET' })
         if (result.kind !== 'answer') return result
         if (!isSuccess(result)) return refusal(result)
         const list = asObject(result.body)
         if (!Array.isArray(list?.data)) return unusable(result, 'an answer without a list of templates', 'NO_LIST')
-        for (const item of list.data) {
-          const template = parseTemplateDefinition(item)
-          if (template?.name === name && isSameLanguage(template.language, language)) return { kind: 'found', template }
-        }
+        const found = list.data.map(parseTemplateDefinition).filter((template) => template !== undefined)
+        templates.push(...found.filter((template) => template.name === name))
         // By its cursor, not by its link: the token goes to no address but our own.
         const paging = asObject(list.paging)
         const after = asText(asObject(paging?.cursors)?.after)
-        if (paging?.next === undefined || after === undefined || after === query.get('after'))
-          return { kind: 'missing' }
+        if (paging?.next === undefined || after === undefined || after === query.get('after')) break
         query.set('after', after)
       }
-      return { kind: 'missing' }
+      return { kind: 'found', templates }
     },
 
     close: async () => {

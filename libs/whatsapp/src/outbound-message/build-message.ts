@@ -1,10 +1,5 @@
 import type { OutboundMessage } from '@cloudapi2/contracts'
-import {
-  type FilledTemplate,
-  fillTemplate,
-  TemplateDataMismatch,
-  type TemplateLayout,
-} from '../template/fill-template.ts'
+import { fillTemplate, fillUnknownTemplate, type TemplateLayout } from '../template/fill-template.ts'
 import { isReadReceipt } from './read-receipt.ts'
 
 /** Whom a message goes to. `phone`: digits with country code; `user_id`: business-scoped user id, parent or not. */
@@ -17,7 +12,7 @@ export interface BuildOptions {
   /** Comes back in every status of the message; at most 512 characters. Takes the place of a raw body's own. */
   callbackData?: string
   /** What the template asks for. Without it the data is trusted: numbers for keys are positions, words are names. */
-  template?: TemplateLayout
+  template?: TemplateLayout & { language?: string }
 }
 
 /** The body of `POST /{phone-number-id}/messages`. */
@@ -30,48 +25,19 @@ type MediaMessage = Extract<OutboundMessage, { type: 'media' }>
 const recipientOf = (to: Recipient): MessageBody =>
   'phone' in to ? { to: to.phone.startsWith('+') ? to.phone : `+${to.phone}` } : { recipient: to.user_id }
 
-const INTEGER = /^\d+$/
-
-/** The layout that the data itself suggests. */
-const layoutOf = (data: TemplateMessage['template_data']): TemplateLayout => {
-  const keys = Object.keys(data)
-  return { parameterFormat: keys.every((key) => INTEGER.test(key)) ? 'POSITIONAL' : 'NAMED', bodyParameters: keys }
-}
-
-/** A guessed layout may start at any number: nothing is missing from it. */
-const fill = (message: TemplateMessage, layout: TemplateLayout | undefined): FilledTemplate => {
-  if (layout !== undefined) return fillTemplate(layout, message.template_data)
-  const guessed = layoutOf(message.template_data)
-  if (guessed.parameterFormat === 'NAMED') return fillTemplate(guessed, message.template_data)
+const templateOf = (
+  { template_name, template_data, language }: TemplateMessage,
+  { cover, template }: BuildOptions,
+): MessageBody => {
+  const covered = cover === undefined ? {} : { cover }
+  const components =
+    template === undefined
+      ? fillUnknownTemplate(template_data, covered)
+      : fillTemplate(template, template_data, covered)
   return {
-    header: [],
-    body: Object.values(message.template_data).map((value) => ({ type: 'text', text: String(value) })),
-  }
-}
-
-const headerOf = (
-  filled: FilledTemplate,
-  cover: string | undefined,
-  layout: TemplateLayout | undefined,
-): MessageBody[] => {
-  const format = layout?.headerFormat
-  if (filled.header.length > 0) return [{ type: 'header', parameters: filled.header }]
-  const takesCover = layout === undefined || format === 'IMAGE'
-  if (cover !== undefined && takesCover)
-    return [{ type: 'header', parameters: [{ type: 'image', image: { link: cover } }] }]
-  if (format !== undefined && format !== 'TEXT') throw new TemplateDataMismatch([`header.${format.toLowerCase()}`], [])
-  return []
-}
-
-const templateOf = (message: TemplateMessage, { cover, template: layout }: BuildOptions): MessageBody => {
-  const filled = fill(message, layout)
-  const components: MessageBody[] = [
-    ...headerOf(filled, cover, layout),
-    ...(filled.body.length > 0 ? [{ type: 'body', parameters: filled.body }] : []),
-  ]
-  return {
-    name: message.template_name,
-    language: { code: message.language },
+    name: template_name,
+    // As the template is written at Meta: it has `en_US` where others write `en-US`.
+    language: { code: template?.language ?? language },
     ...(components.length > 0 ? { components } : {}),
   }
 }
@@ -108,7 +74,8 @@ const receiptOf = (body: MessageBody): MessageBody => ({ messaging_product: 'wha
  * Makes Meta's request body out of the message of a command. A raw body with a `status` marks a message as read: it gets
  * no recipient, type or callback data.
  *
- * @throws TemplateDataMismatch when `template` is given and the data, or the header's file, does not fit it
+ * @throws TemplateDataMismatch when `template` is given and the data does not fit it
+ * @throws TemplateDefinitionNeeded when it is not given, and the data is for more than the body
  * @see https://developers.facebook.com/docs/whatsapp/cloud-api/reference/messages
  */
 export const buildMessage = (message: OutboundMessage, options: BuildOptions): MessageBody =>

@@ -33,6 +33,28 @@ export interface PreparedMessage {
 /** A template's definition as the channel gave it: kept, and handed back to the channel. */
 export type TemplateDefinition = Record<string, unknown>
 
+/** Which template a message is made of. `language`: in the one spelling that the channel knows it by. */
+export interface TemplateName {
+  name: string
+  language: string
+}
+
+/** A template in one of its languages. */
+export interface FetchedTemplate extends TemplateName {
+  /** The language as the channel writes it, for people. */
+  writtenAs: string
+  definition: TemplateDefinition
+  /** False for one that cannot be sent as it stands now: that may be over soon. */
+  isLasting: boolean
+}
+
+/** What is known of a template: all that is to be filled in, or that there is none; or nothing. */
+export type TemplateKnowledge =
+  | { kind: 'found'; definition: TemplateDefinition }
+  /** `languages`: those in which it does exist. */
+  | { kind: 'missing'; languages: readonly string[] }
+  | { kind: 'unknown' }
+
 /**
  * Whom a refusal concerns: this message alone; all to this recipient, or all of this number, of which there are too
  * many; all of this account, which is not accepted; everybody, as the channel itself does not work.
@@ -41,7 +63,8 @@ export type Concern = 'message' | 'recipient' | 'number' | 'account' | 'channel'
 
 export type SendResult =
   | { kind: 'accepted'; receipt: Receipt }
-  | { kind: 'refused'; error: SendError; retry: Retry; concerns: Concern; retryAfterMs?: number }
+  /** `doubtsTemplate`: its template may not be as it was known. */
+  | { kind: 'refused'; error: SendError; retry: Retry; concerns: Concern; retryAfterMs?: number; doubtsTemplate?: true }
   /** The request may have reached the channel; what became of it is not known. */
   | { kind: 'unknown'; error: SendError }
   /** The request certainly did not reach the channel. */
@@ -61,15 +84,14 @@ export interface Channel {
     /** Comes back with every status of the message. */
     callbackId: string
     cover: string | undefined
-    template: TemplateDefinition | undefined
+    template: TemplateKnowledge
   }) => Preparation
   /** Never throws for anything the network or the channel may do. */
   send: (account: Account, body: Record<string, unknown>) => Promise<SendResult>
-  /** Undefined when the channel knows no such template. @throws when it cannot be asked */
-  fetchTemplate: (request: {
-    businessId: string
-    token: string
-    name: string
-    language: string
-  }) => Promise<TemplateDefinition | undefined>
+  /** Undefined for a message that is made of no template. */
+  templateOf: (message: OutboundMessage) => TemplateName | undefined
+  /** A template in all languages in which there is one. @throws when the channel cannot be asked */
+  fetchTemplates: (request: { businessId: string; token: string; name: string }) => Promise<FetchedTemplate[]>
+  /** The template that an account notification of the channel tells a change of. `raw`: as it was notified. */
+  changedTemplate: (field: string, raw: unknown) => TemplateName | undefined
 }

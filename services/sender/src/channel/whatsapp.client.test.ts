@@ -1,12 +1,12 @@
 import type { OutboundMessage } from '@cloudapi2/contracts'
-import type { SendResult as GraphResult, TemplateResult } from '@cloudapi2/whatsapp'
+import type { SendResult as GraphResult, TemplatesResult } from '@cloudapi2/whatsapp'
 import { describe, expect, test } from 'vitest'
 import { whatsappChannel } from './whatsapp.client.ts'
 
 const answering = (result: unknown) =>
   whatsappChannel({
     sendMessage: async () => result as GraphResult,
-    getTemplate: async () => result as TemplateResult,
+    getTemplates: async () => result as TemplatesResult,
     close: async () => {},
   })
 const account = { phoneNumberId: '1', token: 'EAA' }
@@ -59,13 +59,24 @@ describe('what is not known', () => {
   })
 })
 
-test('a template that Meta does not have is none; one that cannot be asked for is an error', async () => {
-  const wanted = { businessId: '1', token: 'EAA', name: 'a', language: 'es' }
-  expect(await answering({ kind: 'missing' }).fetchTemplate(wanted)).toBeUndefined()
-  await expect(answering(refusedWith(200)).fetchTemplate(wanted)).rejects.toMatchObject({
+test('a template comes in all its languages, or not at all; one that cannot be asked for is an error', async () => {
+  const wanted = { businessId: '1', token: 'EAA', name: 'a' }
+  const found = { kind: 'found', templates: [{ name: 'a', language: 'es-ES', status: 'PAUSED' }] }
+  expect(await answering(found).fetchTemplates(wanted)).toEqual([
+    { name: 'a', language: 'es_es', writtenAs: 'es-ES', definition: found.templates[0], isLasting: false },
+  ])
+  expect(await answering({ kind: 'found', templates: [] }).fetchTemplates(wanted)).toEqual([])
+  await expect(answering(refusedWith(200)).fetchTemplates(wanted)).rejects.toMatchObject({
     code: 'TEMPLATE_NOT_FETCHED',
   })
 })
+
+test.each([132000, 132001, 132012, 132015, 132016])(
+  '%i says that the template is not what we take it for',
+  async (code) => expect(await answering(refusedWith(code)).send(account, {})).toMatchObject({ doubtsTemplate: true }),
+)
+test('131047 says nothing about the template', async () =>
+  expect(await answering(refusedWith(131047)).send(account, {})).not.toHaveProperty('doubtsTemplate'))
 
 describe('a message that Meta would refuse', () => {
   const refusalOf = (message: OutboundMessage) => {
@@ -74,7 +85,7 @@ describe('a message that Meta would refuse', () => {
       recipient: { phone: '34608684495' },
       callbackId: 'c-1',
       cover: undefined,
-      template: undefined,
+      template: { kind: 'unknown' },
     })
     return prepared.ok ? undefined : prepared.error
   }
@@ -130,7 +141,7 @@ describe('a prepared message', () => {
       recipient: { phone: '34608684495' },
       callbackId: 'c-1',
       cover: undefined,
-      template: undefined,
+      template: { kind: 'unknown' },
     })
     if (!prepared.ok) throw new Error('expected it to be built')
     return prepared.message

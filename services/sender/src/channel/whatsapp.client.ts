@@ -1,14 +1,16 @@
 import { GatewayError, type InvalidField, type OutboundMessage } from '@cloudapi2/contracts'
 import {
   buildMessage,
+  checkRawTemplate,
   type GraphClient,
   isReadReceipt,
   TemplateDataMismatch,
-  type TemplateLayout,
+  type TemplateDefinition,
+  TemplateDefinitionNeeded,
   validateMessage,
   writeCallbackData,
 } from '@cloudapi2/whatsapp'
-import type { Channel, SendResult, TemplateDefinition } from './channel.ts'
+import type { Channel, SendResult, TemplateKnowledge } from './channel.ts'
 import {
   concernOf,
   invalidMessage,
@@ -19,10 +21,20 @@ import {
   unreachableError,
 } from './whatsapp-errors.ts'
 import { summaryOfBody } from './whatsapp-summary.ts'
+import {
+  definitionNeeded,
+  doubtsTemplate,
+  fetchedTemplate,
+  mismatch,
+  refusalByStatus,
+  templateOfMessage,
+  templateOfWebhook,
+  unknownTemplate,
+} from './whatsapp-template.ts'
 
 /** The channel's definitions are plain JSON to everybody else; what is handed back here was made here. */
-const layoutOf = (definition: TemplateDefinition) => definition as unknown as TemplateLayout
-const isLayout = (definition: TemplateDefinition): boolean => Array.isArray(definition.bodyParameters)
+const definitionOf = (template: TemplateKnowledge): TemplateDefinition | undefined =>
+  template.kind === 'found' ? (template.definition as unknown as TemplateDefinition) : undefined
 
 /** A template's definition could not be asked for: not the message's fault, and no reason not to send it. */
 class TemplateNotFetched extends GatewayError {
@@ -56,32 +68,30 @@ export const whatsappChannel = (graph: GraphClient): Channel => ({
   prepare: ({ message, recipient, callbackId, cover, template }) => {
     const written = message.type === 'raw' ? faultsOfRaw(message.body) : []
     if (written.length > 0) return { ok: false, error: invalidMessage(written) }
+    const wanted = templateOfMessage(message)
+    if (template.kind === 'missing' && wanted !== undefined)
+      return { ok: false, error: unknownTemplate(wanted, template.languages) }
+    const definition = definitionOf(template)
+    const stopped = definition === undefined ? undefined : refusalByStatus(definition)
+    if (stopped !== undefined) return { ok: false, error: stopped }
     const own = message.type === 'raw' ? message.body.biz_opaque_callback_data : undefined
     try {
       const body = buildMessage(message, {
         to: recipient,
         callbackData: writeCallbackData(callbackId, typeof own === 'string' ? own : undefined),
         ...(cover === undefined ? {} : { cover }),
-        ...(template === undefined || !isLayout(template) ? {} : { template: layoutOf(template) }),
+        ...(definition === undefined ? {} : { template: definition }),
       })
+      if (message.type === 'raw' && definition !== undefined) checkRawTemplate(definition, body.template)
       // What was filled in may be too long in its place, however short the form was.
       const built = message.type === 'raw' ? [] : validateMessage(body)
       if (built.length > 0) return { ok: false, error: invalidMessage(built) }
       return { ok: true, message: { body, summary: summaryOfBody(body) } }
     } catch (error) {
+      if (error instanceof TemplateDefinitionNeeded) return { ok: false, error: definitionNeeded(error) }
       if (!(error instanceof TemplateDataMismatch)) throw error
-      return {
-        ok: false,
-        error: {
-          code: error.code,
-          title: 'The data does not fit the template',
-          details: error.message,
-          action: 'Give exactly the parameters of the template.',
-          missing: error.missing,
-          surplus: error.surplus,
-          fault: 'request',
-        },
-      }
+      const place = message.type === 'raw' ? 'message.body.template' : 'template_data'
+      return { ok: false, error: mismatch(error, place) }
     }
   },
 
@@ -113,6 +123,7 @@ export const whatsappChannel = (graph: GraphClient): Channel => ({
           error: sendErrorOf(result.error),
           retry: retryOf(result.error),
           concerns: concernOf(result.error),
+          ...(doubtsTemplate(result.error.code) ? { doubtsTemplate: true as const } : {}),
           ...(result.retryAfterMs === undefined ? {} : { retryAfterMs: result.retryAfterMs }),
         }
       case 'unknown':
@@ -122,13 +133,13 @@ export const whatsappChannel = (graph: GraphClient): Channel => ({
     }
   },
 
-  fetchTemplate: async ({ businessId, token, name, language }) => {
-    const result = await graph.getTemplate({ wabaId: businessId, token, name, language })
+  templateOf: templateOfMessage,
+
+  fetchTemplates: async ({ businessId, token, name }) => {
+    const result = await graph.getTemplates({ wabaId: businessId, token, name })
     switch (result.kind) {
       case 'found':
-        return { ...result.template }
-      case 'missing':
-        return undefined
+        return result.templates.map(fetchedTemplate)
       case 'refused':
         throw new TemplateNotFetched(`refused with ${result.error.code}`)
       case 'unknown':
@@ -136,4 +147,6 @@ export const whatsappChannel = (graph: GraphClient): Channel => ({
         throw new TemplateNotFetched(`${result.kind}: ${result.cause.code}`)
     }
   },
+
+  changedTemplate: templateOfWebhook,
 })

@@ -30,6 +30,10 @@ describe('a refusal of ours', () => {
   test.each([
     [refusals.invalidPhone, 400, 131009],
     [{ code: 'TEMPLATE_DATA_MISMATCH', title: 'The data does not fit the template', fault: 'request' }, 400, 132000],
+    [{ code: 'UNKNOWN_TEMPLATE', title: 'There is no such template', fault: 'request' }, 404, 132001],
+    [{ code: 'TEMPLATE_NOT_APPROVED', title: 'The template is not approved', fault: 'request' }, 404, 132001],
+    [{ code: 'TEMPLATE_PAUSED', title: 'The template is paused', fault: 'request' }, 400, 132015],
+    [{ code: 'TEMPLATE_DISABLED', title: 'The template is disabled', fault: 'request' }, 400, 132016],
     [refusals.idempotencyKeyReused, 400, 100],
     [refusals.noAccessToken, 403, 131005],
     [{ code: 'SOMETHING_NEW', title: 'Added tomorrow', fault: 'request' }, 400, 100],

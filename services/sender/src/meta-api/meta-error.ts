@@ -121,6 +121,9 @@ const OURS: Readonly<Record<string, { status: number; code: number; isTransient?
   INVALID_COMMAND: { status: 400, code: 131009 },
   TEMPLATE_DATA_MISMATCH: { status: 400, code: 132000 },
   UNKNOWN_TEMPLATE: { status: 404, code: 132001 },
+  TEMPLATE_NOT_APPROVED: { status: 404, code: 132001 },
+  TEMPLATE_PAUSED: { status: 400, code: 132015 },
+  TEMPLATE_DISABLED: { status: 400, code: 132016 },
   IDEMPOTENCY_KEY_REUSED: { status: 400, code: 100 },
   NO_ACCESS_TOKEN: { status: 403, code: 131005 },
   // The command has ended without having been sent.

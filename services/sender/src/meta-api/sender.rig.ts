@@ -1,5 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
+import { encodeEvent, newEvent, subjects } from '@cloudapi2/contracts'
 import { startNats } from '@cloudapi2/embedded'
 import { buildSimulator } from '@cloudapi2/graph-simulator'
 import {
@@ -185,6 +186,22 @@ export const startRig = async ({ metaWaitMs = 5_000 }: { metaWaitMs?: number } =
     logged,
     control,
     newCompany,
+    /** The event by which the gateway tells of a webhook that concerns the account. */
+    notify: (company: Company, field: string, raw: unknown) => {
+      const at = new Date().toISOString()
+      const event = newEvent({
+        id: randomUUID(),
+        source: '/webhook-gateway',
+        type: 'account.notified',
+        subject: company.waba,
+        time: at,
+        companyId: company.id,
+        channel: 'whatsapp',
+        recordedTime: at,
+        data: { field, entity: 'change', raw },
+      })
+      operator.publish(subjects.event(company.id, 'whatsapp', 'account.notified'), encodeEvent(event))
+    },
     /** Meta knows the company by another token from now on. */
     forgetToken: (company: Company) => register(company, `${company.token}renewed`),
     callsOf,

@@ -20,11 +20,11 @@ import {
 import { ack, type Delivery, KvConflict, later, MAX_DELIVERIES, type Outcome, type Publisher } from '@cloudapi2/nats'
 import { type Logger, traceparentFrom } from '@cloudapi2/service-kit'
 import { messagesPerSecondOf, type Tenant, type TenantDirectory } from '@cloudapi2/tenants'
-import type { Channel, PreparedMessage, SendResult } from '../channel/channel.ts'
+import type { Channel, PreparedMessage, SendResult, TemplateKnowledge, TemplateName } from '../channel/channel.ts'
 import { callReport } from '../pacing/call-report.ts'
 import type { Pacing, TurnVerdict } from '../pacing/pacing.ts'
 import { chatIdOf, parseRecipient, type Recipient } from '../recipient/recipient.ts'
-import type { FindTemplate } from '../template/templates.store.ts'
+import type { Templates } from '../template/templates.store.ts'
 import type { SenderLookup } from '../tenant-resolution/sender-lookup.handler.ts'
 import { fingerprintOf, ledgerKey } from './command-name.ts'
 import { type About, headersOf, SOURCE, storedEvent } from './facts.ts'
@@ -55,7 +55,7 @@ export interface WorkDeps {
   channel: Channel
   ledger: Ledger
   lookup: SenderLookup
-  findTemplate: FindTemplate
+  templates: Pick<Templates, 'find' | 'review'>
   pacing: Pick<Pacing, 'take' | 'pauseOf'>
   publisher: Pick<Publisher, 'publish'>
   /** Core publish: an answer nobody waits for any more is lost, the ledger has it. */
@@ -327,10 +327,18 @@ export const workCommandHandler = (
             cause: `${command.id}:${attempt}`,
           }),
         )
-        held = await record(held, decisionOf(result, attempt, verdict))
+        held = await record(held, decisionOf(await reviewed(result, prepared), attempt, verdict))
       } finally {
         turn.release()
       }
+    }
+
+    /** Refused for a template that is not as it was known: once more, with what is known of it now. */
+    async function reviewed(result: SendResult, { template }: { template: Template | undefined }): Promise<SendResult> {
+      if (result.kind !== 'refused' || result.doubtsTemplate !== true || template === undefined) return result
+      const current = tenants.get(companyId)
+      if (current === undefined || !(await deps.templates.review(current, template.name, template.known))) return result
+      return { ...result, retry: 'once' }
     }
 
     /** The clock that ran out was another one than that of decisions: its time has come, whatever they say. */
@@ -490,8 +498,15 @@ type Prepared =
       phoneNumberId: string
       recipient: Recipient
       message: PreparedMessage
+      template: Template | undefined
     }
   | { ok: false; error: SendError }
+
+/** The template a message is made of, and what was known of it then. */
+interface Template {
+  name: TemplateName
+  known: TemplateKnowledge
+}
 
 /** The company as it is configured now, and the message as the channel wants it. */
 const prepareMessage = async (deps: WorkDeps, { command, companyId, phoneNumberId }: Job): Promise<Prepared> => {
@@ -503,16 +518,23 @@ const prepareMessage = async (deps: WorkDeps, { command, companyId, phoneNumberI
   if (tenant.accessToken === undefined) return { ok: false, error: refusals.noAccessToken }
 
   const { message } = command
-  const template =
-    message.type === 'template' ? await deps.findTemplate(tenant, message.template_name, message.language) : undefined
+  const name = deps.channel.templateOf(message)
+  const template = name && { name, known: await deps.templates.find(tenant, name) }
   if (message.type === 'template' && tenant.cover === undefined)
     deps.log.warn({ event: 'template.no_cover', company_id: companyId, template: message.template_name })
-  const prepared = deps.channel.prepare({ message, recipient, callbackId: command.id, cover: tenant.cover, template })
+  const prepared = deps.channel.prepare({
+    message,
+    recipient,
+    callbackId: command.id,
+    cover: tenant.cover,
+    template: template?.known ?? { kind: 'unknown' },
+  })
   if (!prepared.ok) return prepared
   return {
     ok: true,
     phoneNumberId,
     recipient,
     message: prepared.message,
+    template,
   }
 }
