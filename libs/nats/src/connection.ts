@@ -1,5 +1,15 @@
 import { GatewayError } from '@cloudapi2/contracts'
-import { type ConnectionOptions, connect, createInbox, Events, type Msg, type MsgHdrs, type NatsConnection } from 'nats'
+import {
+  type ConnectionOptions,
+  connect,
+  createInbox,
+  ErrorCode,
+  Events,
+  type Msg,
+  type MsgHdrs,
+  type NatsConnection,
+  NatsError,
+} from 'nats'
 
 /** What a connection reports of itself; the service's logger fits. */
 export interface NatsLog {
@@ -43,6 +53,8 @@ export interface Nats {
   respond: (subject: string, queue: string, handler: (request: Request) => Promise<void>) => () => void
   /** `queue`: of all who name the same one, one gets each message. */
   subscribe: (subject: string, handler: (message: Request) => void, options?: { queue: string }) => () => void
+  /** Resolves once the server has taken everything published before. */
+  flush: () => Promise<void>
   /** The largest message the server takes, bytes. */
   maxPayloadBytes: () => number
   /** A reply subject of this connection's own, which its user may subscribe to. */
@@ -61,8 +73,11 @@ export class NatsUnreachable extends GatewayError {
 
 /** Nobody answered a request, or not in time. */
 export class NatsRequestFailed extends GatewayError {
+  /** True when nobody subscribes to the subject; false when somebody may, who did not answer in time. */
+  readonly isNobodyThere: boolean
   constructor(subject: string, cause: unknown) {
     super(`no answer on ${subject}: ${reasonOf(cause)}`, { code: 'NATS_REQUEST_FAILED', retryable: true, cause })
+    this.isNobodyThere = cause instanceof NatsError && cause.code === ErrorCode.NoResponders
   }
 }
 
@@ -165,6 +180,7 @@ export const connectNats = async ({ url, name, log, token, giveUpAfterMs }: Nats
       })
       return () => subscription.unsubscribe()
     },
+    flush: () => raw.flush(),
     maxPayloadBytes: () => raw.info?.max_payload ?? 0,
     newInbox: () => createInbox(options.inboxPrefix),
     close: async () => {

@@ -1,6 +1,8 @@
 import { GatewayError } from '@cloudapi2/contracts'
-import { type KV, type KvEntry, NatsError } from 'nats'
-import { type Nats, type NatsLog, reasonOf } from './connection.ts'
+import { type KV, type KvEntry, type Msg, NatsError } from 'nats'
+import { type Headers, type Nats, type NatsLog, reasonOf } from './connection.ts'
+import { refusalOf } from './publisher.ts'
+import { createRequester, type Requester } from './requester.ts'
 
 export interface KvValue {
   key: string
@@ -12,7 +14,7 @@ export interface KvValue {
 export interface KvBucket {
   /** Undefined when there is none, or it was deleted or has expired. */
   get: (key: string) => Promise<KvValue | undefined>
-  /** Writes whatever was there. Returns the new revision. */
+  /** Writes whatever was there. Returns the new revision. Reading and writing fail at once without a connection. */
   put: (key: string, value: Uint8Array | string) => Promise<number>
   /** @throws KvConflict when the key exists */
   create: (key: string, value: Uint8Array | string) => Promise<number>
@@ -56,15 +58,98 @@ const present = (entry: KvEntry | null): KvValue | undefined =>
     ? undefined
     : { key: entry.key, value: entry.value, revision: entry.revision }
 
+/** A bucket was not read or written: no reply in time, no connection, or the server refused. */
+export class KvUnavailable extends GatewayError {
+  constructor(bucket: string, reason: string) {
+    super(`the bucket ${bucket} could not be used: ${reason}`, { code: 'KV_UNAVAILABLE', retryable: true })
+  }
+}
+
+/** Keys that need no encoding: what the client would refuse is refused here. */
+const KEY = /^[-/=\w](?:[-/=.\w]*[-/=\w])?$/
+const NOT_FOUND = 404
+const REPLY_TIMEOUT_MS = 5_000
+
+/** One for all buckets of a connection, so that what is asked together leaves together. */
+const requesters = new WeakMap<Nats, Requester>()
+const requesterOf = (nats: Nats): Requester => {
+  const known = requesters.get(nats)
+  if (known !== undefined) return known
+  const made = createRequester(nats, { timeoutMs: REPLY_TIMEOUT_MS })
+  requesters.set(nats, made)
+  return made
+}
+
 /** Opens a bucket that is there already (see `applyTopology`). */
 export const openKv = async (nats: Nats, bucket: string, log: NatsLog): Promise<KvBucket> => {
   const kv: KV = await nats.raw.jetstream({ checkAPI: false }).views.kv(bucket, { bindOnly: true, allow_direct: true })
-  const encode = (value: Uint8Array | string) => (typeof value === 'string' ? new TextEncoder().encode(value) : value)
+  const requester = requesterOf(nats)
+
+  const ask = <T>(
+    key: string,
+    asked: { subject: string; data: Uint8Array | string; headers?: Headers },
+    read: (reply: Msg) => T,
+  ): Promise<T> =>
+    new Promise((resolve, reject) => {
+      if (!KEY.test(key)) throw new KvUnavailable(bucket, 'a key has characters that none may have')
+      requester.ask(
+        asked,
+        (reply) => {
+          try {
+            resolve(read(reply))
+          } catch (error) {
+            reject(error)
+          }
+        },
+        (reason) => reject(new KvUnavailable(bucket, reason)),
+      )
+    })
+
+  const valueIn =
+    (key: string) =>
+    ({ data, headers }: Msg): KvValue | undefined => {
+      if (headers?.code === NOT_FOUND) return undefined
+      const revision = Number(headers?.get('Nats-Sequence'))
+      if (!(revision > 0)) throw new KvUnavailable(bucket, headers?.description || 'a reply that tells of no revision')
+      const isGone = headers?.get('KV-Operation') !== '' || data.length === 0
+      return isGone ? undefined : { key, value: data, revision }
+    }
+
+  const write = (key: string, data: Uint8Array | string, lastRevision?: number): Promise<number> =>
+    ask(
+      key,
+      {
+        subject: `$KV.${bucket}.${key}`,
+        data,
+        ...(lastRevision === undefined
+          ? {}
+          : { headers: { 'Nats-Expected-Last-Subject-Sequence': String(lastRevision) } }),
+      },
+      (reply) => {
+        const refusal = refusalOf(reply)
+        if (refusal === undefined) return (JSON.parse(Buffer.from(reply.data).toString()) as { seq: number }).seq
+        if (refusal.code === WRONG_LAST_SEQUENCE) throw new KvConflict(bucket, refusal.reason)
+        throw new KvUnavailable(bucket, refusal.reason)
+      },
+    )
+
+  /** A deleted key counts as one that was never there. */
+  const create = async (key: string, value: Uint8Array | string): Promise<number> => {
+    try {
+      return await write(key, value, 0)
+    } catch (error) {
+      if (!(error instanceof KvConflict)) throw error
+      const entry = await kv.get(key)
+      if (entry === null || present(entry) !== undefined) throw error
+      return await write(key, value, entry.revision)
+    }
+  }
+
   return {
-    get: async (key) => present(await kv.get(key)),
-    put: (key, value) => kv.put(key, encode(value)),
-    create: (key, value) => kv.create(key, encode(value)).catch(conflictOr(bucket)),
-    update: (key, value, revision) => kv.update(key, encode(value), revision).catch(conflictOr(bucket)),
+    get: (key) => ask(key, { subject: `$JS.API.DIRECT.GET.KV_${bucket}.$KV.${bucket}.${key}`, data: '' }, valueIn(key)),
+    put: (key, value) => write(key, value),
+    create,
+    update: write,
     delete: (key, revision) =>
       kv.delete(key, revision === undefined ? {} : { previousSeq: revision }).catch(conflictOr(bucket)),
     watch: (handlers) => watch(nats, kv, bucket, log, handlers),

@@ -3,6 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import {
   type Consumer,
   createCommandOutcomes,
+  createLeases,
   type Delivery,
   type KvBucket,
   LEASE_TTL_MS,
@@ -24,7 +25,6 @@ import { createIntakePace } from './lanes/intake-pace.ts'
 import { type Intakes, startIntakes } from './lanes/intakes.handler.ts'
 import { laneWindow } from './lanes/lane-window.ts'
 import { createLanes, type Lanes } from './lanes/lanes.handler.ts'
-import { createLeases } from './lanes/leases.client.ts'
 import { createPassage } from './meta-api/graph-passage.client.ts'
 import { hearInbound } from './pacing/inbound-traffic.client.ts'
 import { numberAlarms } from './pacing/number-alarms.handler.ts'
@@ -54,7 +54,7 @@ const LANE_SWEEP_MS = 3_000
 /** What a call may last beyond its time-out, and clocks may differ. */
 const CALL_SLACK_MS = 5_000
 /** A channel that failed so often in a row for one number is asked by one call at a time, seldom, until it answers. */
-const CIRCUIT = { failuresToShut: 5, probeMs: 1_000, probeCapMs: 30_000 }
+const CIRCUIT = { failuresToShut: 5, probeMs: 1_000, probeCapMs: 30_000, pauseFirstProbeMs: 5_000 }
 
 export interface ServiceDeps {
   config: Pick<

@@ -5,6 +5,7 @@ import {
   type Consumer,
   consumeEach,
   type Delivery,
+  type Leases,
   type Nats,
   type Outcome,
   outcomeOfError,
@@ -13,7 +14,6 @@ import {
   storedUnder,
 } from '@cloudapi2/nats'
 import type { Logger } from '@cloudapi2/service-kit'
-import type { Leases } from './leases.client.ts'
 
 export interface LanesDeps {
   nats: Nats

@@ -6,10 +6,12 @@ import {
   BUCKETS,
   COMMANDS,
   connectNats,
+  createLeases,
   createPublisher,
   type Delivery,
   dead,
   type KvBucket,
+  type Leases,
   type Nats,
   openDeadLetters,
   openKv,
@@ -21,7 +23,6 @@ import { messagesPerSecondOf } from '@cloudapi2/tenants'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { laneWindow } from './lane-window.ts'
 import { createLanes, type Lanes, type LanesDeps } from './lanes.handler.ts'
-import { createLeases, type Leases } from './leases.client.ts'
 
 /** Facts take longer on a busy machine than the second that Vitest waits by itself. */
 const waitFor = <T>(fact: () => T | Promise<T>, options: { timeout?: number; interval?: number } = {}) =>

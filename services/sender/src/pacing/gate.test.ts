@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { afterCall, type Gate, openGate, passesFrom, probeUnused, probing, type Sign } from './gate.ts'
 
-const options = { failuresToShut: 3, probeMs: 1_000, probeCapMs: 8_000, pauseProbeMs: 300_000 }
+const options = { failuresToShut: 3, probeMs: 1_000, probeCapMs: 8_000, pauseFirstProbeMs: 300_000, pauseProbeMs: 300_000 }
 const call = (gate: Gate, sign: Sign, now: number, more: { isProbe?: boolean; startedAt?: number } = {}) =>
   afterCall(gate, sign, { isProbe: false, startedAt: now - 1, now, random: 1, ...more }, options)
 const calls = (signs: Sign[], now = 100) => signs.reduce<Gate>((gate, sign) => call(gate, sign, now), openGate)
@@ -46,6 +46,18 @@ test('a refused account shuts it at once, and is probed seldom', () => {
   const again = probe(paused, 'account-refused', 300_200)
   expect(again).toMatchObject({ why: 'paused', since: 100, probeAt: 600_200 })
   expect(probe(again, 'works', 600_300)).toEqual(openGate)
+})
+
+test('a refused account is probed soon, as it may be a mistake of a moment, and then more and more seldom', () => {
+  const soon = { ...options, pauseFirstProbeMs: 5_000, pauseProbeMs: 30_000 }
+  let gate = afterCall(openGate, 'account-refused', { isProbe: false, startedAt: 0, now: 0, random: 1 }, soon)
+  const waits: number[] = []
+  for (let n = 0; n < 5; n++) {
+    const now = passesFrom(gate)
+    gate = afterCall(probing(gate), 'account-refused', { isProbe: true, startedAt: now, now, random: 1 }, soon)
+    waits.push(passesFrom(gate) - now)
+  }
+  expect(waits).toEqual([10_000, 20_000, 30_000, 30_000, 30_000])
 })
 
 test('that the account was accepted a moment before says nothing about now', () => {

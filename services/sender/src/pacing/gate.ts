@@ -25,7 +25,9 @@ export interface GateOptions {
   /** Until the first probe of a channel that is down; doubles each time. */
   probeMs: number
   probeCapMs: number
-  /** Between two probes of a refused account: it may have been mended at the channel. */
+  /** Until the first probe of a refused account, which may have been refused by mistake or for a moment; doubles each time. */
+  pauseFirstProbeMs: number
+  /** At most between two probes of a refused account: it may have been mended at the channel. */
   pauseProbeMs: number
 }
 
@@ -58,7 +60,7 @@ export const afterCall = (
     probeAt:
       now +
       (why === 'paused'
-        ? options.pauseProbeMs
+        ? Math.min(options.pauseProbeMs, options.pauseFirstProbeMs * 2 ** probes)
         : Math.min(options.probeCapMs, options.probeMs * 2 ** probes) * (0.5 + call.random / 2)),
     isProbing: false,
   })

@@ -4,7 +4,7 @@ import { type CallSign, createNumberPace, type Grant, type NumberPace } from './
 
 const options = {
   throttle: { baseMs: 1_000, capMs: 60_000 },
-  gate: { failuresToShut: 5, probeMs: 1_000, probeCapMs: 30_000, pauseProbeMs: 300_000 },
+  gate: { failuresToShut: 5, probeMs: 1_000, probeCapMs: 30_000, pauseFirstProbeMs: 300_000, pauseProbeMs: 300_000 },
   maxInFlight: () => 10_000,
 }
 const ANY_ROOM = Number.POSITIVE_INFINITY

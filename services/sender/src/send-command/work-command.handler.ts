@@ -327,6 +327,8 @@ export const workCommandHandler = (
             cause: `${command.id}:${attempt}`,
           }),
         )
+        // The next call need not wait until this one is written down.
+        turn.release()
         held = await record(held, decisionOf(await reviewed(result, prepared), attempt, verdict))
       } finally {
         turn.release()

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { type KvBucket, KvConflict } from '@cloudapi2/nats'
-import type { Logger } from '@cloudapi2/service-kit'
+import type { NatsLog } from './connection.ts'
+import { type KvBucket, KvConflict } from './kv.ts'
 
 /** The right to work on something alone, for as long as it is renewed in time. */
 export interface Lease {
@@ -18,7 +18,7 @@ export interface Leases {
 
 export interface LeaseOptions {
   bucket: Pick<KvBucket, 'create' | 'update' | 'delete' | 'get'>
-  log: Logger
+  log: NatsLog
   /** As the bucket forgets them. */
   ttlMs: number
   clock: { now: () => number; every: (ms: number, run: () => void) => () => void }
