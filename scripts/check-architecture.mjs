@@ -20,10 +20,10 @@ const packages = new Map(
   }),
 )
 
-/** services, cli, dev → libs; cli → dev as well; within libs only → contracts, and client → nats. */
+/** services, cli, dev → libs; cli → dev as well; within libs only → contracts; client and event-log → nats. */
 const mayImport = (from, to) => {
-  // The client is what another program has of this one: all it adds is a face for the adapter to NATS.
-  if (from.path === 'libs/client' && to.path === 'libs/nats') return true
+  // The client is what another program has of this one, and the log is kept there: each is a face for the adapter to NATS.
+  if (['libs/client', 'libs/event-log'].includes(from.path) && to.path === 'libs/nats') return true
   if (to.kind === 'libs') return from.kind !== 'libs' || to.path === 'libs/contracts'
   return from.kind === 'cli' && to.kind === 'dev'
 }

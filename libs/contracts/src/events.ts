@@ -280,6 +280,8 @@ const aboutMedia = {
   kind: z.string().optional(),
   /** As its sender named it. */
   filename: z.string().optional(),
+  /** When the message was sent. */
+  message_at: z.iso.datetime().optional(),
 }
 
 /** A file that a message carries is in our store. */
@@ -306,6 +308,31 @@ export const MediaFailedData = z.looseObject({
 })
 export type MediaFailedData = z.infer<typeof MediaFailedData>
 
+export const RetentionAppliedData = z.looseObject({
+  /** Whatever of the company happened before this is gone from the read model and the object store. RFC 3339, UTC. */
+  before: z.iso.datetime(),
+  retention_days: z.number().positive(),
+  /** What was removed: messages with all their rows, commands, files. */
+  removed: z.looseObject({
+    messages: z.number().int().nonnegative(),
+    sends: z.number().int().nonnegative(),
+    media: z.number().int().nonnegative(),
+  }),
+})
+export type RetentionAppliedData = z.infer<typeof RetentionAppliedData>
+
+export const AuditAnchoredData = z.looseObject({
+  /** How the chain is made. */
+  chain: z.literal(1),
+  /** The last event in it: its position in the log. */
+  position: z.number().int().nonnegative(),
+  /** How many events of the company it has. */
+  events: z.number().int().nonnegative(),
+  /** Its last hash, hex. */
+  head: z.string().regex(/^[0-9a-f]{64}$/),
+})
+export type AuditAnchoredData = z.infer<typeof AuditAnchoredData>
+
 /** The schema of each type's `data`, at its current version. */
 export const EVENT_DATA = {
   'message.created': MessageCreatedData,
@@ -328,6 +355,8 @@ export const EVENT_DATA = {
   'media.failed': MediaFailedData,
   'tenant.configured': TenantConfiguredData,
   'tenant.removed': TenantRemovedData,
+  'retention.applied': RetentionAppliedData,
+  'audit.anchored': AuditAnchoredData,
 } as const
 
 export type EventType = keyof typeof EVENT_DATA
@@ -355,6 +384,8 @@ export const EVENT_VERSION: Record<EventType, number> = {
   'media.failed': 1,
   'tenant.configured': 1,
   'tenant.removed': 1,
+  'retention.applied': 1,
+  'audit.anchored': 1,
 }
 
 /** True for a type this version of the software knows. */

@@ -1,3 +1,4 @@
+export * from './archive-position.ts'
 export * from './canonical-json.ts'
 export * from './commands.ts'
 export * from './envelope.ts'

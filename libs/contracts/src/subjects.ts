@@ -70,8 +70,19 @@ export const subjects = {
   deadLetters: (service: string | undefined, companyId: string | undefined): string =>
     `dlq.${service === undefined ? '*' : word('service', service)}.${companyId === undefined ? '*' : companyToken(companyId)}`,
 
+  /** `replay.<id>.<company_id>.<channel>.<noun>.<verb>`: an event told again, to the one receiver of a replay. */
+  replayed: (replayId: string, companyId: string, channel: string, type: string): string => {
+    if (!EVENT_TYPE.test(type)) throw new UnsafeSubjectToken('event type')
+    return `replay.${word('replay id', replayId)}.${companyToken(companyId)}.${word('channel', channel)}.${type}`
+  },
+  /** What comes before the first event of a replay, and after the last one. */
+  replayBegin: (replayId: string): string => `replay.${word('replay id', replayId)}.begin`,
+  replayEnd: (replayId: string): string => `replay.${word('replay id', replayId)}.end`,
+
   /** Request to the projector: `{phone}` → `{company_id, phone_number_id}`, or `{}` when there was no conversation. */
   latestConversation: 'qry.conversation.latest',
+  /** Request to the archiver at work, any body: answered with an `ArchivePosition`. Nobody at work: no answer. */
+  archivePosition: 'qry.archive.position',
 } as const
 
 /** The company and channel a command's subject names: `company_id` is undefined under `_`. */
@@ -97,6 +108,10 @@ export const parseLaneSubject = (subject: string): string | undefined =>
 export const COMMAND_SUBJECT_HEADER = 'Command-Subject'
 /** Header of a command given back to its worker: a status proved that it was sent, what remains is to tell the log. */
 export const SETTLED_HEADER = 'Settled-By-Status'
+/** Header of an event told again: the id of the replay. A live event never has it. */
+export const REPLAY_HEADER = 'Replay'
+/** Header of an event told again: its position in the log. */
+export const REPLAY_POSITION_HEADER = 'Replay-Position'
 /** W3C trace context, on every message. */
 export const TRACEPARENT_HEADER = 'traceparent'
 /** Command id, or the id of the webhook delivery, on everything that follows from it. */
