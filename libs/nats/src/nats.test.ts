@@ -58,11 +58,11 @@ describe('the topology', () => {
     expect(await storedCount()).toBe(before)
   })
   test('is brought to what this version wants', async () => {
-    await applyTopology(nats, { ...options, eventsMaxAgeMs: 86_400_000 })
     const manager = await nats.raw.jetstreamManager()
-    expect((await manager.streams.info('EVENTS')).config.max_age).toBe(86_400_000 * 1e6)
+    const { config } = await manager.streams.info('DEADLETTERS')
+    await manager.streams.update('DEADLETTERS', { ...config, max_age: 1_000 * 1e9 })
     await applyTopology(nats, options)
-    expect((await manager.streams.info('EVENTS')).config.max_age).toBe(0)
+    expect((await manager.streams.info('DEADLETTERS')).config.max_age).toBe(90 * 86_400 * 1e9)
   })
   test('keeps events for ever, undeletable, compressed, and refuses repeats within two minutes', async () => {
     const { config } = await (await nats.raw.jetstreamManager()).streams.info('EVENTS')

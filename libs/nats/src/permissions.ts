@@ -1,3 +1,4 @@
+import { readStreamPermissions } from './stream-reader.ts'
 import { BUCKETS, COMMANDS, DEADLETTERS, EVENTS, MEDIA_BUCKET } from './topology.ts'
 
 /** Which subjects a service may publish to and subscribe to: no more than it needs. */
@@ -12,7 +13,13 @@ export const SETTLEMENT_CONSUMER = 'sender-settlement'
 /** What keeps the index of media up to date. */
 export const MEDIA_INDEX_CONSUMER = 'media-index'
 
-export const SERVICES = ['webhook-gateway', 'sender', 'projector', 'tenant-config', 'media'] as const
+/** What removes files of messages that are gone. */
+export const MEDIA_RETENTION_CONSUMER = 'media-retention'
+
+/** The consumers of EVENTS that are ours: what they have not handled is not trimmed. */
+export const LOG_READERS = ['projector', 'media', MEDIA_INDEX_CONSUMER, MEDIA_RETENTION_CONSUMER, SETTLEMENT_CONSUMER]
+
+export const SERVICES = ['webhook-gateway', 'sender', 'projector', 'tenant-config', 'media', 'archiver'] as const
 export type ServiceName = (typeof SERVICES)[number]
 
 /** What every service needs to find out that its streams and buckets are there. */
@@ -103,6 +110,12 @@ export const permissions: Record<ServiceName, ServicePermissions> = {
     publish: [
       ...topologyInfo,
       'dlq.projector.*',
+      // What it removed by age, and the trimming of the log: how far the archive and the other readers are.
+      'evt.*.system.retention.applied',
+      'qry.archive.position',
+      `$JS.API.STREAM.MSG.GET.${EVENTS}`,
+      `$JS.API.STREAM.PURGE.${EVENTS}`,
+      ...LOG_READERS.map((durable) => `$JS.API.CONSUMER.INFO.${EVENTS}.${durable}`),
       '_INBOX.>',
       ...consumePermissions(EVENTS, 'projector'),
       ...readKv(BUCKETS.tenants),
@@ -126,11 +139,30 @@ export const permissions: Record<ServiceName, ServicePermissions> = {
       'dlq.media.*',
       ...consumePermissions(EVENTS, 'media'),
       ...consumePermissions(EVENTS, MEDIA_INDEX_CONSUMER),
+      ...consumePermissions(EVENTS, MEDIA_RETENTION_CONSUMER),
       ...readKv(BUCKETS.tenants),
       ...readKv(BUCKETS.mediaIndex),
       ...writeKv(BUCKETS.mediaIndex),
+      // The files of one company.
+      ...readStreamPermissions(`KV_${BUCKETS.mediaIndex}`),
       ...useObjects(MEDIA_BUCKET),
     ],
     subscribe: inbox('media'),
+  },
+  archiver: {
+    publish: [
+      ...topologyInfo,
+      'evt.*.system.audit.anchored',
+      'dlq.archiver.*',
+      // Answers to who asks how far the archive has come.
+      '_INBOX.>',
+      ...readStreamPermissions(EVENTS),
+      `$JS.API.STREAM.MSG.GET.${EVENTS}`,
+      ...readKv(BUCKETS.leases),
+      ...writeKv(BUCKETS.leases),
+      ...readKv(BUCKETS.checkpoints),
+      ...writeKv(BUCKETS.checkpoints),
+    ],
+    subscribe: [...inbox('archiver'), 'qry.archive.position'],
   },
 }

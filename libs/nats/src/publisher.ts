@@ -50,27 +50,35 @@ const STORED = Buffer.from('{"stream":')
  */
 export const createPublisher = (nats: Nats, { timeoutMs }: { timeoutMs: number }): Publisher => {
   const requester = createRequester(nats, { timeoutMs })
+  const send = (
+    { subject, msgId, data, headers }: Publication,
+    stored: (confirmation: Msg) => void,
+    reject: (error: PublishFailed) => void,
+  ) =>
+    requester.ask(
+      {
+        subject,
+        data,
+        headers: headers === undefined ? { 'Nats-Msg-Id': msgId } : { ...headers, 'Nats-Msg-Id': msgId },
+      },
+      (reply) => {
+        const refusal = refusalOf(reply)
+        if (refusal === undefined) stored(reply)
+        else reject(new PublishFailed(subject, refusal.reason))
+      },
+      (reason, code) => reject(new PublishFailed(subject, reason, code)),
+    )
   return {
-    publish: ({ subject, msgId, data, headers }) =>
-      new Promise((resolve, reject) => {
-        requester.ask(
-          {
-            subject,
-            data,
-            headers: headers === undefined ? { 'Nats-Msg-Id': msgId } : { ...headers, 'Nats-Msg-Id': msgId },
-          },
-          (reply) => {
-            const refusal = refusalOf(reply)
-            if (refusal === undefined) resolve()
-            else reject(new PublishFailed(subject, refusal.reason))
-          },
-          (reason, code) => reject(new PublishFailed(subject, reason, code)),
-        )
-      }),
+    publish: (publication) => new Promise((resolve, reject) => send(publication, () => resolve(), reject)),
+    publishAt: (publication) =>
+      new Promise((resolve, reject) => send(publication, (reply) => resolve(sequenceOf(reply)), reject)),
     inFlight: requester.inFlight,
     close: requester.close,
   }
 }
+
+/** Of a confirmation that tells of no error. */
+const sequenceOf = ({ data }: Msg): number => (JSON.parse(new TextDecoder().decode(data)) as { seq: number }).seq
 
 /** Why a stream did not store what was published to it, out of its reply; undefined when it did. */
 export const refusalOf = ({ data, headers }: Msg): { reason: string; code?: number | undefined } | undefined => {

@@ -209,9 +209,13 @@ const messagesOf = async function* (reading: Reading): AsyncGenerator<StoredMess
     isClosed = true
     wake()
   })
-  const stopHearing = nats.onConnectionChange(news)
-  signal?.addEventListener('abort', news)
   let pulling: Pulling | undefined
+  const stopHearing = nats.onConnectionChange((connected) => {
+    // Also while nobody asks for more: what was on its way is lost, and perhaps the consumer with it.
+    if (!connected && pulling !== undefined) pulling.isBroken = true
+    news()
+  })
+  signal?.addEventListener('abort', news)
   let failures = 0
   try {
     while (!isAborted()) {

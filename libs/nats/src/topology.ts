@@ -7,8 +7,10 @@ import {
   StorageType,
   StoreCompression,
   type StreamConfig,
+  type StreamInfo,
 } from 'nats'
 import { type Nats, reasonOf } from './connection.ts'
+import { EventsNotArchived, logAgeMetadata, logAgeOf, requireArchived } from './log-age.ts'
 
 const DAY_MS = 86_400_000
 
@@ -17,6 +19,8 @@ export interface TopologyOptions {
   replicas: number
   /** Age at which events are dropped from the log; 0 = never. */
   eventsMaxAgeMs: number
+  /** Events go by age although nothing copies them to an archive. */
+  eventsMaxAgeWithoutArchive?: boolean
 }
 
 type Stream = Partial<StreamConfig> & { name: string; subjects: string[] }
@@ -37,14 +41,16 @@ export const DEADLETTERS = 'DEADLETTERS'
 export const MEDIA_BUCKET = 'media'
 
 /** The streams, as data. */
-export const streams = ({ replicas, eventsMaxAgeMs }: TopologyOptions): Stream[] => [
+export const streams = ({ replicas, eventsMaxAgeMs, eventsMaxAgeWithoutArchive }: TopologyOptions): Stream[] => [
   {
     name: EVENTS,
     subjects: ['evt.>'],
     description: 'What happened: the log, the source of truth',
     storage: StorageType.File,
     retention: RetentionPolicy.Limits,
-    max_age: nanos(eventsMaxAgeMs),
+    // Never the server's own: it would drop what is not archived yet. See log-age.ts.
+    max_age: 0,
+    metadata: logAgeMetadata({ maxAgeMs: eventsMaxAgeMs, withoutArchive: eventsMaxAgeWithoutArchive ?? false }),
     duplicate_window: nanos(DUPLICATE_WINDOW_MS),
     deny_delete: true,
     compression: StoreCompression.S2,
@@ -98,6 +104,7 @@ export const BUCKETS = {
   sendLedger: 'send-ledger',
   leases: 'leases',
   mediaIndex: 'media-index',
+  checkpoints: 'checkpoints',
 } as const
 
 /** The key-value buckets, as data. */
@@ -115,6 +122,7 @@ export const buckets = ({ replicas }: TopologyOptions): { name: string; options:
     name: BUCKETS.mediaIndex,
     options: { history: 1, replicas, description: 'How each file stands: waiting, stored under which content, failed' },
   },
+  { name: BUCKETS.checkpoints, options: { history: 1, replicas, description: 'How far a copy of the log has come' } },
   { name: BUCKETS.leases, options: { history: 1, replicas, ttl: LEASE_TTL_MS, description: 'Who works what' } },
 ]
 
@@ -134,6 +142,7 @@ const NOT_FOUND = 404
  * Creates what is missing and updates what differs. Safe to repeat, and to run in several processes at once.
  *
  * @throws TopologyError naming the first stream or bucket that could not be had
+ * @throws EventsNotArchived when events are to go by age, and the archive does not have them
  */
 export const applyTopology = async (nats: Nats, options: TopologyOptions): Promise<void> => {
   const manager = await nats.raw.jetstreamManager({ checkAPI: false })
@@ -143,11 +152,12 @@ export const applyTopology = async (nats: Nats, options: TopologyOptions): Promi
         if (error.api_error?.code === NOT_FOUND) return undefined
         throw error
       })
+      if (wanted.name === EVENTS && existing !== undefined) await mayGo(nats, existing, wanted)
       if (existing === undefined) await manager.streams.add(wanted)
       else if (differs(existing.config, wanted))
         await manager.streams.update(wanted.name, { ...existing.config, ...wanted })
     } catch (cause) {
-      throw new TopologyError(`stream ${wanted.name}`, cause)
+      throw cause instanceof EventsNotArchived ? cause : new TopologyError(`stream ${wanted.name}`, cause)
     }
   }
   const js = nats.raw.jetstream({ checkAPI: false })
@@ -160,10 +170,21 @@ export const applyTopology = async (nats: Nats, options: TopologyOptions): Promi
   }
 }
 
+/** Before events are kept for less long than until now. @throws EventsNotArchived */
+const mayGo = async (nats: Nats, { config, state }: StreamInfo, wanted: Stream): Promise<void> => {
+  const [is, shall] = [logAgeOf(config), logAgeOf(wanted)]
+  const isShorter = shall.maxAgeMs > 0 && (is.maxAgeMs === 0 || shall.maxAgeMs < is.maxAgeMs)
+  const isBolder = shall.withoutArchive && !is.withoutArchive
+  if ((isShorter || isBolder) && state.messages > 0) await requireArchived(nats, state.last_seq, shall.withoutArchive)
+}
+
 /** True when a setting that we care about is not as wanted. What the server added by itself does not count. */
 export const differs = (existing: Partial<StreamConfig>, wanted: Partial<StreamConfig>): boolean =>
-  Object.entries(wanted).some(
-    ([key, value]) => JSON.stringify(existing[key as keyof StreamConfig] ?? null) !== JSON.stringify(value),
+  Object.entries(wanted).some(([key, value]) =>
+    key === 'metadata'
+      ? JSON.stringify(logAgeOf({ metadata: existing.metadata })) !==
+        JSON.stringify(logAgeOf({ metadata: wanted.metadata }))
+      : JSON.stringify(existing[key as keyof StreamConfig] ?? null) !== JSON.stringify(value),
   )
 
 /**

@@ -56,12 +56,19 @@ export const TOPOLOGY_ENVIRONMENT = {
   NATS_REPLICAS: z.coerce.number().int().min(1).max(5).default(1),
   /** How long the log keeps events; not set: for ever. */
   EVENTS_MAX_AGE: duration().optional(),
+  /** Events go by age although nothing copies them to an archive. */
+  EVENTS_MAX_AGE_WITHOUT_ARCHIVE: flag().default(false),
 } as const
 
 /** The topology's options out of an environment that was read with `TOPOLOGY_ENVIRONMENT`. */
-export const topologyOf = (read: { NATS_REPLICAS: number; EVENTS_MAX_AGE?: number | undefined }) => ({
+export const topologyOf = (read: {
+  NATS_REPLICAS: number
+  EVENTS_MAX_AGE?: number | undefined
+  EVENTS_MAX_AGE_WITHOUT_ARCHIVE?: boolean | undefined
+}) => ({
   replicas: read.NATS_REPLICAS,
   eventsMaxAgeMs: read.EVENTS_MAX_AGE ?? 0,
+  ...(read.EVENTS_MAX_AGE_WITHOUT_ARCHIVE === true ? { eventsMaxAgeWithoutArchive: true } : {}),
 })
 
 /** The operator's own token, of the services that answer companies too; not set: there is none. */
