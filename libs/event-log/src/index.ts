@@ -1,0 +1,7 @@
+export { archiveStream, companyOfStream } from './archive-streams.ts'
+export * from './archive-writer.ts'
+export * from './event-log.ts'
+export * from './event-log-errors.ts'
+export type { EventStoreOptions } from './eventstore.client.ts'
+export { type ArchiveLog, connectEventStore } from './eventstore-log.client.ts'
+export { jetStreamLog, LogIsReadOnly } from './jetstream-log.client.ts'
