@@ -1,0 +1,8 @@
+export * from './chain.ts'
+export * from './export-format.ts'
+export * from './export-writer.ts'
+export * from './records.ts'
+export * from './signature.ts'
+export type { Source } from './survey.ts'
+export * from './verdict.ts'
+export * from './verify.ts'
