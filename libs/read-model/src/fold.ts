@@ -9,6 +9,7 @@ import {
 import { type ContactState, contactSaid, digitsOf, joinContacts } from './contact.ts'
 import { eventTime } from './event-time.ts'
 import { createdRank, joinMessages, type MessageState, messageText } from './message-state.ts'
+import { joinRetention, type RetentionState } from './retention.ts'
 import { joinSends, SEND_TYPES, type SendState, type SendType, sendAccepted, sendSaid } from './send-state.ts'
 import { storableJson, storableText, textOrNull } from './storable.ts'
 import { joinTimelineRows, type TimelineRow } from './timeline.ts'
@@ -26,6 +27,7 @@ export interface Rows {
   timeline: Map<string, TimelineRow>
   sends: Map<string, SendState>
   contacts: Map<string, ContactState>
+  retention: Map<string, RetentionState>
   /** The greatest sequence folded in; 0: none. */
   position: number
 }
@@ -36,7 +38,7 @@ type MessageType = (typeof MESSAGE_TYPES)[number]
 type FoldedEvent = { [T in MessageType]: StoredEvent<T> }[MessageType]
 
 /** The types of events that become rows. */
-export const FOLDED_TYPES = [...MESSAGE_TYPES, ...SEND_TYPES, 'receipt.sent'] as const
+export const FOLDED_TYPES = [...MESSAGE_TYPES, ...SEND_TYPES, 'receipt.sent', 'retention.applied'] as const
 
 const isAboutMessage = (event: GatewayEvent): event is FoldedEvent =>
   (MESSAGE_TYPES as readonly string[]).includes(event.type)
@@ -48,6 +50,7 @@ export const noRows = (): Rows => ({
   timeline: new Map(),
   sends: new Map(),
   contacts: new Map(),
+  retention: new Map(),
   position: 0,
 })
 
@@ -79,6 +82,10 @@ export const foldInto = (rows: Rows, { event, sequence }: LoggedEvent): void => 
     const command_id = key('data.command_id', event.data.command_id)
     const keys = { command_id, event_id: key('id', event.id), message_id: null, sequence }
     put(rows.sends, `${event.companyid}${command_id}`, sendAccepted(event, keys, eventTime(event.time)), joinSends)
+  }
+  if (isKnown && event.type === 'retention.applied') {
+    const state = { company_id: event.companyid, before: eventTime(event.data.before) }
+    put(rows.retention, event.companyid, state, joinRetention)
   }
   if (!isKnown || !isAboutMessage(event)) {
     rows.position = Math.max(rows.position, sequence)

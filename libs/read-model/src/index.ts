@@ -22,6 +22,18 @@ export * from './messages.store.ts'
 export * from './migrate.store.ts'
 export { RowRefused } from './postgres-error.ts'
 export * from './projection.store.ts'
+export * from './retention.store.ts'
+export * from './retention.ts'
+export { type Difference, isSame, type TableDifferences } from './rebuild/differences.ts'
+export {
+  checkReadModel,
+  type HeldProjection,
+  type Progress,
+  type RebuildLog,
+  type RebuildOptions,
+  type RebuildReport,
+  rebuild,
+} from './rebuild/rebuild.store.ts'
 export { joinSends, SEND_STATUSES, type SendState, type SendStatus } from './send-state.ts'
 export * from './sends.store.ts'
 export * from './timeline.ts'

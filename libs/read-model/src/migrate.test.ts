@@ -47,13 +47,13 @@ const uniqueIndexes = (client: pg.Client) =>
   )
 
 test('an empty database gets every table, once', async () => {
-  expect(await migrate(url)).toEqual(['0001_messages', '0002_sends'])
+  expect(await migrate(url)).toEqual(['0001_messages', '0002_sends', '0003_retention'])
   expect(await migrate(url)).toEqual([])
 })
 
 test('several processes may start at once', async () => {
   const runs = await Promise.all(Array.from({ length: 5 }, () => migrate(url)))
-  expect(runs.flat()).toEqual(['0001_messages', '0002_sends'])
+  expect(runs.flat()).toEqual(['0001_messages', '0002_sends', '0003_retention'])
 })
 
 test('the table of the predecessor is adopted with its rows, and gets the index it lacks', async () => {

@@ -17,7 +17,7 @@ const columns = <N extends string>(types: Record<N, Column['type']>): (Column & 
   Object.entries(types).map(([name, type]) => ({ name: name as N, type: type as Column['type'] }))
 
 /** `CreatedVersion`, except for the row's id. */
-const CREATED_COLUMNS = columns({
+export const CREATED_COLUMNS = columns({
   created_rank: 'smallint',
   created_event_id: 'text',
   created_sequence: 'bigint',
@@ -43,7 +43,7 @@ const CREATED_COLUMNS = columns({
   errors: 'jsonb',
 })
 
-const EDIT_COLUMNS = columns({
+export const EDIT_COLUMNS = columns({
   edit_time: 'timestamptz',
   edit_event_id: 'text',
   edit_sequence: 'bigint',
@@ -76,30 +76,30 @@ export const MERGE_COLUMNS: readonly (Column & { part: 'key' | 'created' | 'edit
   { name: 'row_id', type: 'uuid', part: 'created' },
 ]
 
-const names = (list: readonly Column[]): string => list.map(({ name }) => name).join(', ')
+export const names = (list: readonly Column[]): string => list.map(({ name }) => name).join(', ')
 
 /** `jsonb` travels as text: an element of a `jsonb[]` literal is the same characters. */
-const unnest = (list: readonly Column[], alias: string): string =>
+export const unnest = (list: readonly Column[], alias: string): string =>
   `unnest(${list.map(({ type }, i) => `$${i + 1}::${type}[]`).join(', ')}) as ${alias} (${names(list)})`
 
-const createdWins = `excluded.created_event_id is not null and (
+export const createdWins = `excluded.created_event_id is not null and (
       d.created_event_id is null or excluded.created_rank > d.created_rank or (excluded.created_rank = d.created_rank and (
         excluded.created_event_id collate "C" < d.created_event_id collate "C" or (
           excluded.created_event_id = d.created_event_id and excluded.created_sequence < d.created_sequence))))`
 
-const editWins = `excluded.edit_event_id is not null and (
+export const editWins = `excluded.edit_event_id is not null and (
       d.edit_event_id is null or excluded.edit_time > d.edit_time or (excluded.edit_time = d.edit_time and (
         excluded.edit_event_id collate "C" > d.edit_event_id collate "C" or (
           excluded.edit_event_id = d.edit_event_id and excluded.edit_sequence < d.edit_sequence))))`
 
-const ifWins = (list: readonly Column[], wins: string): string =>
+export const ifWins = (list: readonly Column[], wins: string): string =>
   list.map(({ name }) => `${name} = case when ${wins} then excluded.${name} else d.${name} end`).join(',\n    ')
 
-const STATUSES = `array[${STATUS_OF_RANK.map((status) => `'${status}'`).join(', ')}]`
-const rankOf = (status: string): string => `coalesce(array_position(${STATUSES}, ${status}), 0) - 1`
+export const STATUSES = `array[${STATUS_OF_RANK.map((status) => `'${status}'`).join(', ')}]`
+export const rankOf = (status: string): string => `coalesce(array_position(${STATUSES}, ${status}), 0) - 1`
 
 /** `currentStatus` of message-state.ts. `d`, `s`: aliases of the message's details and state. */
-const statusOf = (d: string, s: string): string => `case when ${d}.direction = 'inbound' then '${RECEIVED}'
+export const statusOf = (d: string, s: string): string => `case when ${d}.direction = 'inbound' then '${RECEIVED}'
       else coalesce((${STATUSES})[${s}.status_rank + 1], ${d}.own_status) end`
 
 /**
@@ -320,6 +320,13 @@ export const mergeContacts = `
     last_seen = greatest(c.last_seen, excluded.last_seen)
   where ${CONTACT_FIELDS.map(saidLater).join('\n    or ')}
     or (excluded.last_seen is not null and (c.last_seen is null or excluded.last_seen > c.last_seen))`
+
+export const RETENTION_COLUMNS: readonly Column[] = columns({ company_id: 'uuid', before: 'timestamptz' })
+
+export const mergeRetention = `
+  insert into gateway.retention as r (${names(RETENTION_COLUMNS)})
+  select * from ${unnest(RETENTION_COLUMNS, 'i')}
+  on conflict (company_id) do update set before = excluded.before where excluded.before > r.before`
 
 export const advanceProjection = `
   insert into gateway.projections as p (name, version, position) values ($1, $2, $3)

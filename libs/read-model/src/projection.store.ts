@@ -12,9 +12,11 @@ import {
   MERGE_COLUMNS,
   mergeContacts,
   mergeDetails,
+  mergeRetention,
   mergeSends,
   mergeStates,
   mergeTimeline,
+  RETENTION_COLUMNS,
   replaceEdited,
   replaceSuperseded,
   SEND_COLUMNS,
@@ -140,6 +142,7 @@ const statementsOf = (rows: Rows): Statements => {
       upsert('merge_timeline', mergeTimeline, TIMELINE_COLUMNS, [...rows.timeline.values()]),
       upsert('merge_sends', mergeSends, SEND_COLUMNS, inOrder(rows.sends).map(sendRow)),
       upsert('merge_contacts', mergeContacts, CONTACT_COLUMNS, inOrder(rows.contacts).map(contactRow)),
+      upsert('merge_retention', mergeRetention, RETENTION_COLUMNS, inOrder(rows.retention)),
     ],
     advance:
       rows.position === 0
@@ -153,7 +156,7 @@ const statementsOf = (rows: Rows): Statements => {
 }
 
 /** By key, so that processes that work on the same rows lock them in the same order. */
-const inOrder = <T>(rows: Map<string, T>): T[] => [...rows.keys()].sort().map((key) => rows.get(key) as T)
+export const inOrder = <T>(rows: Map<string, T>): T[] => [...rows.keys()].sort().map((key) => rows.get(key) as T)
 
 type Value = string | number | null | undefined
 
@@ -193,7 +196,7 @@ const detailsStatement = (messages: readonly MessageState[]): Statement | undefi
   return { name: 'merge_details', text: mergeDetails, values }
 }
 
-const sendRow = ({ company_id, command_id, first_at, requested, standing }: SendState): object => ({
+export const sendRow = ({ company_id, command_id, first_at, requested, standing }: SendState): object => ({
   company_id,
   command_id,
   id: sendRowId(company_id, command_id),
@@ -202,7 +205,7 @@ const sendRow = ({ company_id, command_id, first_at, requested, standing }: Send
   ...standing,
 })
 
-const contactRow = ({ company_id, contact_key, said, last_seen }: ContactState): object => {
+export const contactRow = ({ company_id, contact_key, said, last_seen }: ContactState): object => {
   const row: Record<string, string | undefined> = { company_id, contact_key, last_seen }
   for (const field of CONTACT_FIELDS) {
     row[field] = said[field]?.value
