@@ -6,6 +6,7 @@ import {
   EVENTS,
   type KvBucket,
   MEDIA_INDEX_CONSUMER,
+  MEDIA_RETENTION_CONSUMER,
   type Nats,
   type Publisher,
 } from '@cloudapi2/nats'
@@ -20,6 +21,8 @@ import { fetchAttempt } from './fetching/fetch-attempt.client.ts'
 import { fetchMedia } from './fetching/fetch-media.handler.ts'
 import { mediaIndex } from './index/media-index.store.ts'
 import { rememberMedia } from './index/remember-media.handler.ts'
+import { indexedFiles } from './retention/indexed-files.client.ts'
+import { removeFiles } from './retention/remove-files.handler.ts'
 import type { MediaStore } from './store/media-store.ts'
 
 /** How often it is looked whether the tenants have come. */
@@ -69,6 +72,7 @@ export const startService = (deps: ServiceDeps): Service => {
     'Attempts to bring a file into the store, by how they ended',
     ['outcome'],
   )
+  const removals = metrics.counter('media_removed_total', 'Files of messages that were removed by age', ['what'])
   const bytes = metrics.counter('media_bytes_total', 'Bytes of files brought into the store')
   const seconds = metrics.histogram(
     'media_fetch_seconds',
@@ -106,7 +110,7 @@ export const startService = (deps: ServiceDeps): Service => {
     tenants.isLoaded() ? { ok: true } : { ok: false, reason: 'no snapshot of the tenants yet' },
   )
   readiness.watch('media', () =>
-    consumers.length === 2 ? { ok: true } : { ok: false, reason: 'the consumers of events have not started' },
+    consumers.length === 3 ? { ok: true } : { ok: false, reason: 'the consumers of events have not started' },
   )
 
   const start = async (): Promise<void> => {
@@ -120,6 +124,17 @@ export const startService = (deps: ServiceDeps): Service => {
           filterSubjects: [subjects.eventsOfType('media.stored'), subjects.eventsOfType('media.failed')],
           concurrency: INDEX_CONCURRENCY,
           handler: rememberMedia(index),
+        }),
+      ),
+    )
+    consumers.push(
+      await untilItWorks(() =>
+        consumeEach({
+          ...common,
+          durable: MEDIA_RETENTION_CONSUMER,
+          filterSubjects: [subjects.eventsOfType('retention.applied')],
+          concurrency: 1,
+          handler: remove,
         }),
       ),
     )
@@ -143,6 +158,18 @@ export const startService = (deps: ServiceDeps): Service => {
       ),
     )
   }
+  const remove = removeFiles({
+    files: indexedFiles(nats),
+    index,
+    store,
+    log,
+    count: ({ contents, entries }) => {
+      removals.inc({ what: 'content' }, contents)
+      removals.inc({ what: 'entry' }, entries)
+    },
+    now: Date.now,
+    stopping: signal,
+  })
   const untilItWorks = async <T>(work: () => Promise<T>): Promise<T> => {
     for (;;) {
       try {

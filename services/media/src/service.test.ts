@@ -338,6 +338,7 @@ describe('a file that a message carries', () => {
       media_id: sent.mediaId,
       kind: 'image',
       phone_number_id: company.number,
+      message_at: expect.stringMatching(/Z$/),
       filename: 'café.png',
       sha256: sha256(PNG).toString('hex'),
       size_bytes: PNG.length,
@@ -375,6 +376,59 @@ describe('a file that a message carries', () => {
     const again = await receivedFile(company, PNG)
     expect(await stored(again)).toMatchObject({ sha256: sha256(PNG).toString('hex'), mime_type: 'image/png' })
     expect(await callsOf('media.download', company.id)).toBe(1)
+  })
+
+  test('goes with its message when that is removed by age, unless a younger message carries it', async () => {
+    const company = await newCompany()
+    const media = await startMedia()
+    const [old, forwarded, young] = [
+      await receivedFile(company, randomBytes(1_000), 'image/png', { at: Date.now() - 3 * DAY_MS }),
+      await receivedFile(company, PNG, 'image/png', { at: Date.now() - 3 * DAY_MS }),
+      await receivedFile(company, PNG),
+    ]
+    for (const sent of [old, forwarded, young]) await served(media, company, sent)
+    const before = new Date(Date.now() - DAY_MS).toISOString()
+    const event = newEvent({
+      id: eventId(company.id, 'retention.applied', company.id, before),
+      source: '/projector',
+      type: 'retention.applied',
+      subject: company.id,
+      time: before,
+      companyId: company.id,
+      channel: 'system',
+      recordedTime: before,
+      data: { before, retention_days: 1, removed: { messages: 2, sends: 0, media: 2 } },
+    }) as StoredEvent
+    await publisher.publish({
+      subject: subjects.event(company.id, 'system', event.type),
+      msgId: event.id,
+      data: encodeEvent(event),
+    })
+    await until(async () => (await media.get(company, forwarded.mediaId)).status === 404)
+    expect((await media.get(company, old.mediaId)).status).toBe(404)
+    expect((await media.get(company, young.mediaId)).status).toBe(200)
+    const { sha256: hash } = (await stored(old)) as { sha256: string }
+    expect(await media.store.head(`${company.id}/${hash}`)).toBeUndefined()
+  })
+
+  test('is not fetched for a message that is older than the company keeps it', async () => {
+    const company = await newCompany()
+    await tenantsBucket.put(
+      company.id,
+      encodeCompanyRecord({
+        company_id: company.id,
+        name: 'Bakery',
+        custom_properties: { WHATSAPP_ACCESS_TOKEN: company.token, RETENTION_DAYS: 1 },
+        api_keys: [],
+        updated_at: '',
+      }),
+    )
+    await startMedia()
+    const old = await receivedFile(company, randomBytes(1_000), 'image/png', { at: Date.now() - 2 * DAY_MS })
+    const young = await receivedFile(company, PNG)
+    await stored(young)
+    expect(events.some(({ subject }) => subject === old.messageId)).toBe(false)
+    expect(await callsOf('media', company.id)).toBe(1)
   })
 
   test('that another company has as well is that company’s own', async () => {

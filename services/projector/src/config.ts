@@ -23,6 +23,10 @@ const Env = z.object({
   /** Connections to PostgreSQL: one folds, the others answer questions. */
   PG_POOL_SIZE: z.coerce.number().int().min(2).max(100).default(8),
   PUBLISH_TIMEOUT_MS: milliseconds().default(5_000),
+  /** How often it is looked what is older than its company keeps it, and what the log keeps too long. */
+  RETENTION_INTERVAL_MS: milliseconds().default(3_600_000),
+  /** Messages, or commands, removed in one transaction at most. */
+  RETENTION_BATCH: z.coerce.number().int().min(1).max(5_000).default(100),
   ...TOPOLOGY_ENVIRONMENT,
 })
 
@@ -40,6 +44,8 @@ export const parseConfig = (env: NodeJS.ProcessEnv) => {
     poolSize: read.PG_POOL_SIZE,
     adminToken: read.ADMIN_TOKEN,
     batchSize: read.BATCH_SIZE,
+    retentionIntervalMs: read.RETENTION_INTERVAL_MS,
+    retentionBatch: read.RETENTION_BATCH,
   }
 }
 export type Config = ReturnType<typeof parseConfig>

@@ -83,7 +83,15 @@ const startProjector = async (config: { databaseUrl?: string; batchSize?: number
   const readiness = createReadiness()
   const metrics = createMetrics('projector')
   const service: Service = startService({
-    config: { adminToken: ADMIN_TOKEN, batchSize: 100, databaseUrl: postgres.url, poolSize: 4, ...config },
+    config: {
+      adminToken: ADMIN_TOKEN,
+      batchSize: 100,
+      databaseUrl: postgres.url,
+      poolSize: 4,
+      retentionIntervalMs: 3_600_000,
+      retentionBatch: 100,
+      ...config,
+    },
     log: ownLog,
     metrics,
     readiness,

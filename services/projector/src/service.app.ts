@@ -4,6 +4,7 @@ import { type Consumer, consumeBatches, EVENTS, type Nats, type Publisher } from
 import {
   createMessageQueries,
   createProjectionStore,
+  createRetentionStore,
   createSendQueries,
   FOLDED_TYPES,
   migrate,
@@ -17,9 +18,17 @@ import { type Config, MAX_BATCH_SIZE } from './config.ts'
 import { answerLatestConversation } from './conversation/latest-conversation.handler.ts'
 import { projectionHandler } from './projection/projection.handler.ts'
 import { projectionMetrics } from './projection/projection-metrics.ts'
+import { applyRetention } from './retention/apply-retention.handler.ts'
+import { repeat } from './retention/repeat.ts'
+import { retentionMetrics } from './retention/retention-metrics.ts'
+import { trimLog } from './retention/trim-log.handler.ts'
 
 /** Between attempts at what has to be there before the projection can run. */
 const RETRY_MS = 1_000
+/** Until retention is tried again after a failure, at the latest. */
+const RETENTION_RETRY_MS = 30_000
+/** How often it is looked whether the tenants have come. */
+const LOOK_MS = 50
 /** How often PostgreSQL is asked whether it is there. */
 const CHECK_MS = 2_000
 /**
@@ -29,7 +38,10 @@ const CHECK_MS = 2_000
 const MAX_BUFFERED = 2 * MAX_BATCH_SIZE
 
 export interface ServiceDeps {
-  config: Pick<Config, 'adminToken' | 'batchSize' | 'databaseUrl' | 'poolSize'>
+  config: Pick<
+    Config,
+    'adminToken' | 'batchSize' | 'databaseUrl' | 'poolSize' | 'retentionBatch' | 'retentionIntervalMs'
+  >
   log: Logger
   metrics: Metrics
   readiness: Readiness
@@ -52,6 +64,8 @@ export const startService = ({ config, log, metrics, readiness, nats, publisher,
   const stopping = new AbortController()
   const { signal } = stopping
   const pool = openDatabase({ ...config, applicationName: 'projector', log })
+  // Its own connection: it holds one for as long as it works, however many there are for questions.
+  const retentionPool = openDatabase({ ...config, poolSize: 1, applicationName: 'projector-retention', log })
   const queries = createMessageQueries(pool)
   const handler = projectionHandler({
     store: createProjectionStore(pool),
@@ -104,7 +118,43 @@ export const startService = ({ config, log, metrics, readiness, nats, publisher,
         handler,
       })
     })
+    await Promise.all([keepRetention(), keepLogShort()])
   }
+
+  /** By the settings of the companies: not before all of them are known. */
+  const keepRetention = async (): Promise<void> => {
+    const counts = retentionMetrics(metrics)
+    const run = applyRetention({
+      store: createRetentionStore(retentionPool),
+      tenants,
+      publisher,
+      batchSize: config.retentionBatch,
+      metrics: counts,
+      log,
+      now: Date.now,
+      stopping: signal,
+    })
+    while (!tenants.isLoaded()) await wait(LOOK_MS, undefined, { signal })
+    await repeat({
+      intervalMs: config.retentionIntervalMs,
+      retryMs: RETENTION_RETRY_MS,
+      work: async () => counts.run((await run()) ? 'done' : 'elsewhere'),
+      onFailure: (error) => {
+        counts.run('failed')
+        log.error({ event: 'retention.failed', reason: reasonOf(error) })
+      },
+      signal,
+    })
+  }
+
+  const keepLogShort = (): Promise<void> =>
+    repeat({
+      intervalMs: config.retentionIntervalMs,
+      retryMs: RETENTION_RETRY_MS,
+      work: trimLog({ nats, log, now: Date.now }),
+      onFailure: (error) => log.error({ event: 'log.not_trimmed', reason: reasonOf(error) }),
+      signal,
+    })
 
   const watchDatabase = async (): Promise<void> => {
     for (;;) {
@@ -144,7 +194,7 @@ export const startService = ({ config, log, metrics, readiness, nats, publisher,
       await Promise.all(running)
       await consumer?.stop()
       await closing
-      await pool.end()
+      await Promise.all([pool.end(), retentionPool.end()])
     },
   }
 }

@@ -12,10 +12,11 @@ import type { CarriedFile } from '../carried-file.ts'
 import type { Content } from '../store/media-store.ts'
 import type { FailureReason } from './attempt.ts'
 
-const about = ({ messageId, mediaId, kind, phoneNumberId, filename }: CarriedFile) => ({
+const about = ({ messageId, mediaId, kind, phoneNumberId, filename, sentAt }: CarriedFile) => ({
   message_id: messageId,
   media_id: mediaId,
   kind,
+  message_at: new Date(sentAt).toISOString(),
   ...(phoneNumberId === undefined ? {} : { phone_number_id: phoneNumberId }),
   ...(filename === undefined ? {} : { filename }),
 })

@@ -17,7 +17,7 @@ export interface FetchMediaDeps {
   turns: Turns
   fetch: FetchAttempt
   store: Pick<MediaStore, 'get' | 'head'>
-  index: Pick<MediaIndex, 'get' | 'learn' | 'note'>
+  index: Pick<MediaIndex, 'get' | 'isBeingRemoved' | 'learn' | 'note'>
   publisher: Pick<Publisher, 'publish'>
   retries: { baseMs: number; capMs: number }
   pauseMs: number
@@ -35,6 +35,11 @@ export type MediaOutcome = 'stored' | 'known' | 'failed' | 'again' | 'paused' | 
 /** A company without a token, and one that was removed, may get one. */
 const NO_TOKEN = 'no_access_token'
 
+/** Until a content that is just being removed, for messages that are too old, is asked for again. */
+const REMOVAL_MS = 2_000
+
+const DAY_MS = 24 * 3_600_000
+
 /**
  * Brings the file of one message into the store and tells the log, or says when to try again. It waits for nothing itself:
  * what cannot be done now goes back to the stream, so that the files of others are never behind it. Safe to redeliver:
@@ -43,7 +48,14 @@ const NO_TOKEN = 'no_access_token'
 export const fetchMedia = (deps: FetchMediaDeps) => {
   const { tenants, turns, index, store, publisher, log, now } = deps
 
+  /** The message is older than its company keeps it: what was removed must not be fetched again. */
+  const isTooOld = ({ companyId, sentAt }: CarriedFile): boolean => {
+    const days = tenants.get(companyId)?.retentionDays
+    return days !== undefined && sentAt < now() - days * DAY_MS
+  }
+
   const conclude = async (file: CarriedFile): Promise<Outcome> => {
+    if (isTooOld(file)) return ack
     const entry = await index.get(file.companyId, file.mediaId)
     if (entry !== undefined && entry.state !== 'waiting' && entry.message_id === file.messageId) return ack
 
@@ -88,21 +100,33 @@ export const fetchMedia = (deps: FetchMediaDeps) => {
     }
 
     const hash = hexOfMediaHash(file.claimedSha256 ?? '')
+    const wait = (reason: string, tries = attempts) =>
+      index.note(file.companyId, file.mediaId, {
+        state: 'waiting',
+        message_id: file.messageId,
+        kind: file.kind,
+        message_at: new Date(file.sentAt).toISOString(),
+        attempts: tries,
+        reason,
+        ...(hash === undefined ? {} : { sha256: hash }),
+        ...(file.filename === undefined ? {} : { filename: file.filename }),
+      })
+    if (hash !== undefined) {
+      // In this order: either whoever removes this content sees that it is wanted, or we see that it goes.
+      if (entry === undefined || (entry.state === 'waiting' && entry.sha256 !== hash)) await wait('fetching')
+      // Another message brought the same file: it is as young as this one from now on.
+      if (entry?.state === 'stored') {
+        const message_at = new Date(file.sentAt).toISOString()
+        await index.learn(file.companyId, file.mediaId, { ...entry, message_at })
+      }
+      if (await index.isBeingRemoved(file.companyId, hash, now())) return later(REMOVAL_MS, 'being_removed')
+    }
     const known = hash === undefined ? undefined : await store.head(contentKey(file.companyId, hash))
     if (known !== undefined && hash !== undefined)
       return stored({ sizeBytes: known.sizeBytes, sha256: hash }, undefined, 'known', attempts)
     const endsAt = file.sentAt + KEPT_FOR_MS
     if (now() >= endsAt) return failed({ reason: 'expired' }, attempts)
 
-    const wait = (reason: string, tries = attempts) =>
-      index.note(file.companyId, file.mediaId, {
-        state: 'waiting',
-        message_id: file.messageId,
-        kind: file.kind,
-        attempts: tries,
-        reason,
-        ...(file.filename === undefined ? {} : { filename: file.filename }),
-      })
     /** Never beyond the deadline: then it is known to be over. */
     const atLatest = (delayMs: number) => Math.max(1, Math.min(delayMs, endsAt - now()))
 

@@ -12,6 +12,15 @@ export interface MediaIndex {
   note: (companyId: string, mediaId: string, entry: IndexEntry & { state: 'waiting' }) => Promise<void>
   /** Forgets a file; its content is another matter, as others of the company may have the same. */
   delete: (companyId: string, mediaId: string) => Promise<void>
+  /** Forgets a file unless its entry has changed since this revision. True when it is forgotten. */
+  forget: (companyId: string, mediaId: string, revision: number) => Promise<boolean>
+  /**
+   * Says that a content is about to be removed, until `untilMs` at the latest: whoever hears of the same content waits.
+   * Who has noted before that it wants the content is seen by whoever claims it after.
+   */
+  claimRemoval: (companyId: string, sha256: string, untilMs: number) => Promise<void>
+  releaseRemoval: (companyId: string, sha256: string) => Promise<void>
+  isBeingRemoved: (companyId: string, sha256: string, nowMs: number) => Promise<boolean>
 }
 
 /** The bucket does not answer. */
@@ -30,6 +39,10 @@ const TRIES = 5
 
 export const mediaIndex = (bucket: KvBucket): MediaIndex => {
   const keyOf = (companyId: string, mediaId: string) => `${companyId}.${mediaKey(mediaId)}`
+  const removalKey = (companyId: string, sha256: string) => `removing.${companyId}.${sha256}`
+  const unavailable = (cause: unknown) => {
+    throw new MediaIndexUnavailable(cause)
+  }
 
   const load = async (key: string): Promise<{ entry: IndexEntry; revision: number } | undefined> => {
     const value = await bucket.get(key).catch((cause: unknown) => {
@@ -67,5 +80,22 @@ export const mediaIndex = (bucket: KvBucket): MediaIndex => {
       bucket.delete(keyOf(companyId, mediaId)).catch((cause: unknown) => {
         throw new MediaIndexUnavailable(cause)
       }),
+    forget: async (companyId, mediaId, revision) => {
+      try {
+        await bucket.delete(keyOf(companyId, mediaId), revision)
+        return true
+      } catch (error) {
+        if (error instanceof KvConflict) return false
+        throw new MediaIndexUnavailable(error)
+      }
+    },
+    claimRemoval: async (companyId, sha256, untilMs) => {
+      await bucket.put(removalKey(companyId, sha256), String(untilMs)).catch(unavailable)
+    },
+    releaseRemoval: (companyId, sha256) => bucket.delete(removalKey(companyId, sha256)).catch(unavailable),
+    isBeingRemoved: async (companyId, sha256, nowMs) => {
+      const claim = await bucket.get(removalKey(companyId, sha256)).catch(unavailable)
+      return claim !== undefined && nowMs < Number(Buffer.from(claim.value).toString())
+    },
   }
 }
