@@ -1,10 +1,20 @@
 #!/usr/bin/env node
+import { text } from 'node:stream/consumers'
 import { GatewayError } from '@cloudapi2/contracts'
 import { Command, CommanderError } from 'commander'
+import { auditCommand } from './audit/audit.handler.ts'
 import { dlqCommand } from './dlq/dlq.handler.ts'
+import { doctorCommand } from './doctor/doctor.handler.ts'
+import { endSignal } from './output/end.client.ts'
 import { Ended, EXIT, exitCodeOf } from './output/exit-codes.ts'
 import { createTerminal } from './output/terminal.client.ts'
+import { rebuildCommand } from './rebuild/rebuild.handler.ts'
+import { replayCommand } from './replay/replay.handler.ts'
 import { sendCommand } from './send/send.handler.ts'
+import { simulateCommand } from './simulate/simulate.handler.ts'
+import { statusCommand } from './status/status.handler.ts'
+import { tailCommand } from './tail/tail.handler.ts'
+import { tenantCommand } from './tenant/tenant.handler.ts'
 import { topologyCommand } from './topology/topology.handler.ts'
 import { upCommand } from './up/up-command.handler.ts'
 
@@ -12,14 +22,33 @@ import { upCommand } from './up/up-command.handler.ts'
 process.stdout.on('error', () => {})
 
 const terminal = createTerminal(process)
-const deps = { env: process.env, terminal, now: Date.now }
+const deps = {
+  env: process.env,
+  terminal,
+  now: Date.now,
+  ended: () => endSignal(process),
+  readInput: () => text(process.stdin),
+}
 
 const program = new Command('cloudapi')
   .description('CloudAPI2: a multi-tenant gateway to the WhatsApp Business Cloud API')
   .addHelpText('after', '\nIt talks to NATS_URL, else to the installation that runs on DATA_DIR (.data).')
 
-for (const command of [upCommand(deps), sendCommand(deps), dlqCommand(deps), topologyCommand(deps)])
-  program.addCommand(command)
+const commands = [
+  upCommand(deps),
+  statusCommand(deps),
+  doctorCommand(deps),
+  tenantCommand(deps),
+  sendCommand(deps),
+  tailCommand(deps),
+  replayCommand(deps),
+  rebuildCommand({ ...deps, stderr: process.stderr }),
+  dlqCommand(deps),
+  auditCommand(deps),
+  topologyCommand(deps),
+  simulateCommand(deps),
+]
+for (const command of commands) program.addCommand(command)
 
 /** Every command throws in place of ending the process by itself, and names `--help` when it was misused. */
 const tame = (command: Command): void => {

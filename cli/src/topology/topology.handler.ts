@@ -16,6 +16,9 @@ export const topologyCommand = ({ env, terminal }: { env: NodeJS.ProcessEnv; ter
       `
 It needs a user that may change streams, and waits for a server that is not there yet.
 
+EVENTS_MAX_AGE is refused (EVENTS_NOT_ARCHIVED) while the archiver has not copied what would go; where nothing is
+archived and events may be lost, say so with EVENTS_MAX_AGE_WITHOUT_ARCHIVE=true.
+
 Example:
   $ NATS_URL=nats://operator:…@nats:4222 NATS_REPLICAS=3 cloudapi topology`,
     )

@@ -18,6 +18,7 @@ const LABELS: Record<string, string> = {
   tenant_config: 'tenant-config',
   projector: 'projector',
   media: 'media',
+  archiver: 'archiver',
   graph_simulator: 'graph simulator',
 }
 

@@ -7,6 +7,7 @@ const Environment = z.object({
   TENANT_CONFIG_PORT: port().optional(),
   PROJECTOR_PORT: port().optional(),
   MEDIA_PORT: port().optional(),
+  ARCHIVER_PORT: port().optional(),
   GRAPH_SIMULATOR_PORT: port().optional(),
   EMBEDDED_NATS_PORT: port().optional(),
   EMBEDDED_POSTGRES_PORT: port().optional(),
@@ -17,6 +18,11 @@ const Environment = z.object({
   DATABASE_URL: z
     .string()
     .regex(/^postgres(ql)?:\/\//, 'expected postgres://user:password@host:port/database')
+    .optional(),
+  /** Handed on to the archiver; here so that a fault in it is told before anything has started. */
+  EVENTSTORE_URL: z
+    .string()
+    .regex(/^esdb(\+discover)?:\/\//, 'expected esdb://host:port?tls=false')
     .optional(),
   GRAPH_BASE_URL: z.url({ protocol: /^https?$/ }).optional(),
   DATA_DIR: z.string().default('.data'),
@@ -34,6 +40,7 @@ export const PORTS = {
   tenant_config: { variable: 'TENANT_CONFIG_PORT', standard: 8082 },
   projector: { variable: 'PROJECTOR_PORT', standard: 8083 },
   media: { variable: 'MEDIA_PORT', standard: 8084 },
+  archiver: { variable: 'ARCHIVER_PORT', standard: 8085 },
   graph_simulator: { variable: 'GRAPH_SIMULATOR_PORT', standard: 8089 },
   nats: { variable: 'EMBEDDED_NATS_PORT', standard: 4222 },
   postgres: { variable: 'EMBEDDED_POSTGRES_PORT', standard: 5432 },
@@ -53,6 +60,7 @@ export const parseConfig = (env: NodeJS.ProcessEnv) => {
     ports,
     natsUrl: e.NATS_URL,
     databaseUrl: e.DATABASE_URL,
+    eventstoreUrl: e.EVENTSTORE_URL,
     graphBaseUrl: e.GRAPH_BASE_URL,
     dataDir: e.DATA_DIR,
     logLevel: e.LOG_LEVEL,

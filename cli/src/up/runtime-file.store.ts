@@ -6,6 +6,8 @@ export interface Runtime {
   urls: Record<string, string>
   nats_url: string
   database_url: string
+  /** Where there is an archive. */
+  eventstore_url?: string
   admin_token: string
   pids: Record<string, number>
   demo?: {

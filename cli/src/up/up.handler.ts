@@ -93,6 +93,7 @@ export const up = async ({ config, env, print }: UpOptions): Promise<Up> => {
     const sender = await http('sender')
     const projector = await http('projector')
     const media = await http('media')
+    const archiver = await http('archiver')
     const simulator = isSimulated ? await http('graph_simulator') : undefined
 
     const runtime: Runtime = {
@@ -102,10 +103,12 @@ export const up = async ({ config, env, print }: UpOptions): Promise<Up> => {
         tenant_config: tenantConfig.url,
         projector: projector.url,
         media: media.url,
+        archiver: archiver.url,
         ...(simulator === undefined ? {} : { graph_simulator: simulator.url }),
       },
       nats_url: config.natsUrl ?? '',
       database_url: config.databaseUrl ?? '',
+      ...(config.eventstoreUrl === undefined ? {} : { eventstore_url: config.eventstoreUrl }),
       admin_token: adminToken,
       pids: {},
     }
@@ -176,6 +179,7 @@ export const up = async ({ config, env, print }: UpOptions): Promise<Up> => {
       name: (typeof SERVICES)[number],
       { port: number, url }: { port: number; url: string },
       more = {},
+      probe: '/readyz' | '/healthz' = '/readyz',
     ) =>
       run({
         name,
@@ -193,7 +197,7 @@ export const up = async ({ config, env, print }: UpOptions): Promise<Up> => {
           ...more,
         },
         stopTimeoutMs: 30_000,
-        ready: (signal) => answersReady(url, signal),
+        ready: (signal) => answers(`${url}${probe}`, signal),
       })
 
     const graphBaseUrl = simulator?.url ?? (config.graphBaseUrl as string)
@@ -203,6 +207,8 @@ export const up = async ({ config, env, print }: UpOptions): Promise<Up> => {
       service('sender', sender, { GRAPH_BASE_URL: graphBaseUrl }),
       service('webhook-gateway', gateway),
       service('media', media, { GRAPH_BASE_URL: graphBaseUrl }),
+      // An archive that is away keeps it from being ready, and nobody else from working.
+      service('archiver', archiver, {}, '/healthz'),
       ...(simulator === undefined
         ? []
         : [
@@ -211,7 +217,7 @@ export const up = async ({ config, env, print }: UpOptions): Promise<Up> => {
               command: process.execPath,
               args: [programOf('dev/graph-simulator')],
               env: { ...env, PORT: String(simulator.port), HOST: '127.0.0.1', LOG_LEVEL: config.logLevel },
-              ready: (signal) => answersReady(simulator.url, signal),
+              ready: (signal) => answers(`${simulator.url}/readyz`, signal),
             }),
           ]),
     ])
@@ -312,10 +318,10 @@ const programOf = (folder: string): string => {
   return path
 }
 
-const answersReady = async (url: string, signal: AbortSignal): Promise<void> => {
+const answers = async (url: string, signal: AbortSignal): Promise<void> => {
   for (;;) {
     signal.throwIfAborted()
-    const isReady = await request(`${url}/readyz`, { signal }).then(
+    const isReady = await request(url, { signal }).then(
       async ({ statusCode, body }) => {
         await body.dump()
         return statusCode === 200

@@ -1,0 +1,26 @@
+import { connectEventStore, type EventLog, jetStreamLog } from '@cloudapi2/event-log'
+import { contextOf, settingOf, withNats } from './context.store.ts'
+
+/** Where a log is read from: EVENTS itself, or its copy in EventStoreDB. */
+export type LogSource = EventLog['kind']
+
+/**
+ * A log for as long as `task` takes.
+ *
+ * @throws GatewayError NO_INSTALLATION or SETTING_MISSING; what the task throws
+ */
+export const withLog = async <T>(
+  env: NodeJS.ProcessEnv,
+  source: LogSource,
+  task: (log: EventLog) => Promise<T>,
+): Promise<T> => {
+  const using = async (log: EventLog) => {
+    try {
+      return await task(log)
+    } finally {
+      await log.close()
+    }
+  }
+  if (source === 'jetstream') return withNats(env, (connection) => using(jetStreamLog(connection)))
+  return using(connectEventStore(settingOf(await contextOf(env), 'eventstoreUrl')))
+}
