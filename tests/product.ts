@@ -10,7 +10,10 @@ import pg from 'pg'
 const CLI = fileURLToPath(new URL('../cli/dist/main.js', import.meta.url))
 
 export interface Runtime {
-  urls: Record<'webhook_gateway' | 'sender' | 'tenant_config' | 'projector' | 'media' | 'graph_simulator', string>
+  urls: Record<
+    'webhook_gateway' | 'sender' | 'tenant_config' | 'projector' | 'media' | 'archiver' | 'graph_simulator',
+    string
+  >
   nats_url: string
   database_url: string
   admin_token: string
@@ -53,6 +56,8 @@ export const cloudapi = (args: string[], env: Record<string, string | undefined>
       TENANT_CONFIG_PORT: '0',
       PROJECTOR_PORT: '0',
       MEDIA_PORT: '0',
+      ARCHIVER_PORT: '0',
+      EVENTSTORE_URL: undefined,
       GRAPH_SIMULATOR_PORT: '0',
       EMBEDDED_NATS_PORT: '0',
       EMBEDDED_POSTGRES_PORT: '0',
