@@ -38,6 +38,8 @@ const WHEN: Record<EventType, string> = {
   'tenant.removed': 'A company was removed',
   'media.stored': 'A file that a message carried is stored',
   'media.failed': 'A file that a message carried is not to be had',
+  'retention.applied': 'What a company keeps no longer was removed from the read model and the object store',
+  'audit.anchored': "The head of the chain of a company's events was recorded, for audits to be held against",
 }
 
 const EVENT_TYPES = Object.keys(EVENT_DATA) as EventType[]
