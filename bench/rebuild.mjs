@@ -35,7 +35,11 @@ const publish = async (type, n, data) => {
     recordedTime: time,
     data: { message_id: messageId, phone_number_id: '674372385752523', chat_id, raw: { id: messageId }, ...data },
   })
-  await publisher.publish({ subject: `evt.${companyId}.whatsapp.${type}`, msgId: event.id, data: JSON.stringify(event) })
+  await publisher.publish({
+    subject: `evt.${companyId}.whatsapp.${type}`,
+    msgId: event.id,
+    data: JSON.stringify(event),
+  })
 }
 for (let n = 0; n < messages; n += 500)
   await Promise.all(

@@ -23,7 +23,8 @@ import { eventually, json, postWebhook, startProduct, text, webhook } from './pr
 const ARCHIVER = fileURLToPath(new URL('../services/archiver/dist/main.js', import.meta.url))
 const quiet = { info: () => {}, warn: () => {}, error: () => {} }
 const COMPANIES = ['a9242a58-4f5d-494c-8a74-45f8cee150e6', 'b0000000-0000-4000-8000-000000000002']
-const KILLS = 24
+/** More of them with ARCHIVE_KILLS; each takes some seconds. */
+const KILLS = Number(process.env.ARCHIVE_KILLS ?? 10)
 
 type Log = Pick<ReturnType<typeof connectEventStore>, 'read'>
 const eventsOf = async (log: Log, companyId: string) => {

@@ -94,6 +94,7 @@ describe('an export that was touched', () => {
       [3, '"x":1', '"x":1.0'],
       [3, '"x":1', '"x":0,"x":1'],
       [3, '"line":3', '"line":3e0'],
+      [3, '"line":3', '"line":9'],
       [4, '{"line":4,', '{ "line":4,'],
       [5, '"signature":"', '"signature" :"'],
     ]

@@ -50,7 +50,7 @@ const idOf = (entry: LogEntry) => (jsonOf(entry) as StoredEvent).id
 const ids = (events: readonly StoredEvent[]) => events.map(({ id }) => id)
 
 /** What every log promises, whatever it is kept in. */
-export const eventLogContract = (name: string, open: () => Promise<LogRig>): void =>
+export const eventLogContract = (name: string, open: () => Promise<LogRig>) =>
   describe(`the log in ${name}`, () => {
     let rig: LogRig
     beforeAll(async () => {

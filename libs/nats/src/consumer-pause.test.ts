@@ -64,7 +64,11 @@ test('a consumer that is held gets nothing new until it is released', async () =
   expect(await held.isStill()).toBe(true)
   expect(settled).toEqual([first])
   await held.release()
+  const releasedAt = performance.now()
   await waitFor(() => expect(settled).toEqual([first, second]))
+  // Not only when the pull that waits for it ends, after five seconds.
+  expect(performance.now() - releasedAt).toBeLessThan(3_000)
+  expect((await consumerPosition(nats, EVENTS, durable)).delivered).toBe(second)
   expect(await held.isStill()).toBe(false)
   await consumer.stop()
 })

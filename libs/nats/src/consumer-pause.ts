@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { GatewayError } from '@cloudapi2/contracts'
-import { type ConsumerInfo, NatsError } from 'nats'
+import { type ConsumerInfo, NatsError, nanos } from 'nats'
 import { type Nats, reasonOf } from './connection.ts'
 
 /** Nobody reads the stream under this name: there is no position to speak of. */
@@ -55,6 +55,7 @@ export interface HeldConsumer {
 const PAUSE_MS = 5_000
 const RENEW_MS = 1_500
 const ASK_MS = 25
+const WAKE_MS = 50
 
 /** @throws ConsumerMissing */
 export const consumerPosition = async (nats: Nats, stream: string, durable: string): Promise<ConsumerPosition> =>
@@ -82,8 +83,12 @@ export const holdConsumer = async (
   }
   const release = async (): Promise<void> => {
     clearInterval(renewing)
-    // If this fails, the pause ends by itself.
-    await manager.consumers.resume(stream, durable).catch(() => {})
+    try {
+      await manager.consumers.resume(stream, durable)
+      wake(nats, stream, durable)
+    } catch {
+      // The pause ends by itself.
+    }
   }
   let hasFailed = false
   const renewing = setInterval(() => {
@@ -116,6 +121,16 @@ export const holdConsumer = async (
     await release()
     throw error
   }
+}
+
+/**
+ * A server that is told to resume does not look at the pulls that wait until something happens (2.14: events that came
+ * meanwhile lay there until the pull ended, five seconds). Another pull is something; a single byte is more than it lets
+ * a message have, so it takes nothing from anybody.
+ */
+const wake = (nats: Nats, stream: string, durable: string): void => {
+  const nothing = JSON.stringify({ batch: 1, expires: nanos(WAKE_MS), max_bytes: 1 })
+  nats.raw.publish(`$JS.API.CONSUMER.MSG.NEXT.${stream}.${durable}`, nothing, { reply: nats.newInbox() })
 }
 
 const CONSUMER_NOT_FOUND = 404

@@ -164,6 +164,21 @@ describe('reading what is stored', () => {
     expect(rest).toBeGreaterThan(30)
   })
 
+  test('gives messages that are larger than what it asks for at once, among small ones', async () => {
+    const sizes = [10, 5_000_000, 10, 10, 2_090_000, 7_000_000, 7_000_000, 10]
+    const stream = await newStream(repeat(sizes.length, 'a'), (n) => 'x'.repeat(sizes[n] as number))
+    const seen: number[] = []
+    for await (const batch of readStream(nats, stream)) seen.push(...batch.map(({ data }) => data.length))
+    expect(seen).toEqual(sizes)
+    const stop = new AbortController()
+    const followed: number[] = []
+    for await (const batch of followStream(nats, stream, { signal: stop.signal })) {
+      followed.push(...batch.map(({ data }) => data.length))
+      if (followed.length === sizes.length) stop.abort()
+    }
+    expect(followed).toEqual(sizes)
+  })
+
   test('goes on where it was when its consumer disappears', async () => {
     const stream = await newStream(repeat(6_000, 'a'))
     const { consumers } = await manager()

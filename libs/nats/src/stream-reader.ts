@@ -51,7 +51,7 @@ export const readStreamPermissions = (stream: string): string[] => [
 
 /** Messages asked for at once. Measured over a million events of 300 bytes: 250 costs a fifth, more gains nothing. */
 const PULL_MESSAGES = 1_000
-/** Bytes asked for at once; raised to the largest message the server takes. */
+/** Bytes asked for at once; when the next message alone is larger, it is asked for by itself. */
 const PULL_BYTES = 2 * 1_048_576
 /** A pull of one who follows ends after this; silence for longer than a heartbeat or two means that it was lost. */
 const PULL_EXPIRES_MS = 20_000
@@ -84,8 +84,8 @@ export const streamExtent = async (nats: Nats, stream: string): Promise<StreamEx
 
 /**
  * The messages of a stream that are stored when it is called, in order, each once, in groups as they arrive. Goes on
- * after the last one it gave when the connection was lost in between. At most some 10 MB are held, however slowly they
- * are taken.
+ * after the last one it gave when the connection was lost in between. At most some 10 MB are held, or two messages where they
+ * are larger, however slowly they are taken.
  *
  * @param options.upTo sequences up to and including this
  * @throws StreamUnreadable
@@ -303,14 +303,15 @@ const startPulling = async (reading: Reading, after: number, news: () => void): 
   await createConsumer(nats, stream, name, after, filterSubjects)
 
   const inbox = nats.newInbox()
-  const maxBytes = Math.max(PULL_BYTES, Math.ceil(nats.maxPayloadBytes() * 1.1))
-  const request = JSON.stringify({
-    batch: PULL_MESSAGES,
-    max_bytes: maxBytes,
-    ...(isFollowing ? { expires: nanos(PULL_EXPIRES_MS), idle_heartbeat: nanos(HEARTBEAT_MS) } : { no_wait: true }),
-  })
+  const waiting = isFollowing
+    ? { expires: nanos(PULL_EXPIRES_MS), idle_heartbeat: nanos(HEARTBEAT_MS) }
+    : { no_wait: true }
+  const request = JSON.stringify({ batch: PULL_MESSAGES, max_bytes: PULL_BYTES, ...waiting })
+  const requestOfOne = JSON.stringify({ batch: 1, ...waiting })
   let awaited = 0 // asked for and not yet come
   let delivered = 0 // the consumer's number of the last message
+  let deliveredAtPull = -1
+  let isTooLarge = false // the last pull ended for its bytes
   let bufferedBytes = 0
   let lastSignAt = performance.now()
 
@@ -322,10 +323,15 @@ const startPulling = async (reading: Reading, after: number, news: () => void): 
       if (state.buffer.length === 0) bufferedBytes = 0
       // The bytes of a second pull are only asked for once those of the first are nearly here.
       if (state.isBroken || state.isAtEnd || awaited >= PULL_MESSAGES / 2) return
-      if (state.buffer.length >= PULL_MESSAGES || bufferedBytes >= maxBytes) return
-      awaited += PULL_MESSAGES
+      if (state.buffer.length >= PULL_MESSAGES || bufferedBytes >= PULL_BYTES) return
+      const isStuck = isTooLarge && deliveredAtPull === delivered
+      isTooLarge = false
+      deliveredAtPull = delivered
+      awaited += isStuck ? 1 : PULL_MESSAGES
       lastSignAt = performance.now()
-      nats.raw.publish(`$JS.API.CONSUMER.MSG.NEXT.${stream}.${name}`, request, { reply: inbox })
+      nats.raw.publish(`$JS.API.CONSUMER.MSG.NEXT.${stream}.${name}`, isStuck ? requestOfOne : request, {
+        reply: inbox,
+      })
     },
     close: () => {
       clearInterval(watchdog)
@@ -350,8 +356,10 @@ const startPulling = async (reading: Reading, after: number, news: () => void): 
     if (isNothingMore && !isFollowing) {
       state.isAtEnd = true
       news()
-    } else if (isNothingMore || /batch completed|maxbytes/i.test(description)) state.pull()
-    else broken() // removed, moved to another server, or something this was not written for
+    } else if (isNothingMore || /batch completed|maxbytes/i.test(description)) {
+      isTooLarge = /maxbytes/i.test(description)
+      state.pull()
+    } else broken() // removed, moved to another server, or something this was not written for
   }
 
   const subscription = nats.raw.subscribe(inbox, {

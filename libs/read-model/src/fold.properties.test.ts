@@ -4,6 +4,7 @@ import { joinContacts } from './contact.ts'
 import { fold, foldInto, type LoggedEvent, noRows, type Rows } from './fold.ts'
 import { joinMessages } from './message-state.ts'
 import { deliveriesOf, logOfEvents } from './random-events.contract.ts'
+import { joinRetention } from './retention.ts'
 import { joinSends } from './send-state.ts'
 import { joinTimelineRows } from './timeline.ts'
 
@@ -21,6 +22,7 @@ const joinRows = (a: Rows, b: Rows): Rows => ({
   timeline: joined(a.timeline, b.timeline, joinTimelineRows),
   sends: joined(a.sends, b.sends, joinSends),
   contacts: joined(a.contacts, b.contacts, joinContacts),
+  retention: joined(a.retention, b.retention, joinRetention),
   position: Math.max(a.position, b.position),
 })
 

@@ -22,8 +22,6 @@ export * from './messages.store.ts'
 export * from './migrate.store.ts'
 export { RowRefused } from './postgres-error.ts'
 export * from './projection.store.ts'
-export * from './retention.store.ts'
-export * from './retention.ts'
 export { type Difference, isSame, type TableDifferences } from './rebuild/differences.ts'
 export {
   checkReadModel,
@@ -34,6 +32,8 @@ export {
   type RebuildReport,
   rebuild,
 } from './rebuild/rebuild.store.ts'
+export * from './retention.store.ts'
+export * from './retention.ts'
 export { joinSends, SEND_STATUSES, type SendState, type SendStatus } from './send-state.ts'
 export * from './sends.store.ts'
 export * from './timeline.ts'

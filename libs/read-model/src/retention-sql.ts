@@ -138,9 +138,10 @@ export const noteRemoved = `
     messages = r.messages + excluded.messages, sends = r.sends + excluded.sends,
     contacts = r.contacts + excluded.contacts, media = r.media + excluded.media, others = r.others + excluded.others`
 
-/** Nothing before `$2` is left: what was removed can be told. */
+/** Nothing before `$2` is left: what was removed, if anything, can be told. */
 export const finishRun = `
-  update gateway.retention_runs set finished = true, before = $2, retention_days = $3 where company_id = $1`
+  update gateway.retention_runs set finished = true, before = $2, retention_days = $3
+  where company_id = $1 and messages + sends + contacts + media + others > 0`
 
 export const finishedRuns = `
   select company_id, before, retention_days, messages, sends, contacts, media, others

@@ -119,13 +119,15 @@ export const startService = (deps: ServiceDeps): Service => {
 
   const answerPosition = (): (() => void) =>
     nats.respond(subjects.archivePosition, LEASE, async (request) => {
+      // As it is now: it moves while the log is asked.
+      const upTo = archived
       // What is gone by age is not waited for: the next one that is there counts.
-      const missing = await lookUpMessage(nats, EVENTS, { firstOn: subjects.allEvents, from: (archived ?? 0) + 1 })
+      const missing = await lookUpMessage(nats, EVENTS, { firstOn: subjects.allEvents, from: (upTo ?? 0) + 1 })
       const answer: ArchivePosition = {
-        position: archived ?? 0,
+        position: upTo ?? 0,
         enabled: archive !== undefined,
         // Undefined: it has not been asked yet where the archive stands.
-        caught_up: archived !== undefined && (missing === undefined || missing.sequence <= archived),
+        caught_up: upTo !== undefined && missing === undefined,
       }
       request.respond(JSON.stringify(answer))
     })

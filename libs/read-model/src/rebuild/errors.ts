@@ -23,10 +23,13 @@ export class ShadowTaken extends GatewayError {
 /** Folding a log that lacks events would take away rows that are right. */
 export class LogIncomplete extends GatewayError {
   constructor(what: string) {
-    super(`the log is not whole: ${what}; nothing was changed. Read the archive with --source eventstore`, {
-      code: 'LOG_INCOMPLETE',
-      retryable: false,
-    })
+    super(
+      `the log is not whole: ${what}; nothing was changed. Check NATS_URL, or read the archive with --source eventstore`,
+      {
+        code: 'LOG_INCOMPLETE',
+        retryable: false,
+      },
+    )
   }
 }
 

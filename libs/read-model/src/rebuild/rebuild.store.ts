@@ -126,7 +126,13 @@ export const rebuild = (options: RebuildOptions): Promise<RebuildReport> =>
       const lockedAt = performance.now()
       tell('replacing')
       // Whatever the projector has folded by now is not after this.
-      await fold.upTo((await options.log.extent()).last)
+      const end = (await options.log.extent()).last
+      const position = await livePosition(control)
+      if (position > end)
+        throw new LogIncomplete(
+          `it ends at position ${end}, and the rows are of position ${position}: is it another one?`,
+        )
+      await fold.upTo(end)
       const empty = await emptyTables(control)
       await control.query(MAKE_LATER_CUTS)
       for (const statement of compareTables(scope, { empty, listed })) await control.query(statement)
@@ -173,11 +179,7 @@ export const checkReadModel = (
         await fold.upTo(held.position)
         await control.query(`begin isolation level repeatable read; ${TUNED}`)
         // The first statement takes the snapshot.
-        const { rows } = await control.query(
-          'select position::int8::text as position from gateway.projections where name = $1 and version = $2',
-          [PROJECTION.name, PROJECTION.version],
-        )
-        const position = Number(rows[0]?.position ?? 0)
+        const position = await livePosition(control)
         if (position > held.position) throw new ProjectionBehind(held.position, position)
         isStill = await held.isStill()
       } finally {
@@ -380,6 +382,15 @@ const makeTables = async (client: pg.Client, databaseUrl: string): Promise<void>
     commit`)
   await migrate(databaseUrl)
   await requireTables(client)
+}
+
+/** The greatest position that the projector has folded into the live rows; 0: none. */
+const livePosition = async (client: pg.Client): Promise<number> => {
+  const { rows } = await client.query<{ position: string }>(
+    'select position::text from gateway.projections where name = $1 and version = $2',
+    [PROJECTION.name, PROJECTION.version],
+  )
+  return Number(rows[0]?.position ?? 0)
 }
 
 const emptyTables = async (client: pg.Client): Promise<Set<string>> => {

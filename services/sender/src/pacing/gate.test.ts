@@ -1,7 +1,13 @@
 import { expect, test } from 'vitest'
 import { afterCall, type Gate, openGate, passesFrom, probeUnused, probing, type Sign } from './gate.ts'
 
-const options = { failuresToShut: 3, probeMs: 1_000, probeCapMs: 8_000, pauseFirstProbeMs: 300_000, pauseProbeMs: 300_000 }
+const options = {
+  failuresToShut: 3,
+  probeMs: 1_000,
+  probeCapMs: 8_000,
+  pauseFirstProbeMs: 300_000,
+  pauseProbeMs: 300_000,
+}
 const call = (gate: Gate, sign: Sign, now: number, more: { isProbe?: boolean; startedAt?: number } = {}) =>
   afterCall(gate, sign, { isProbe: false, startedAt: now - 1, now, random: 1, ...more }, options)
 const calls = (signs: Sign[], now = 100) => signs.reduce<Gate>((gate, sign) => call(gate, sign, now), openGate)

@@ -38,7 +38,13 @@ const started = (more: { maxInFlight?: number; perNumber?: number } = {}) => {
     maxInFlight: more.maxInFlight ?? 1_000,
     pace: {
       throttle: { baseMs: 1_000, capMs: 60_000 },
-      gate: { failuresToShut: 3, probeMs: 1_000, probeCapMs: 30_000, pauseFirstProbeMs: 300_000, pauseProbeMs: 300_000 },
+      gate: {
+        failuresToShut: 3,
+        probeMs: 1_000,
+        probeCapMs: 30_000,
+        pauseFirstProbeMs: 300_000,
+        pauseProbeMs: 300_000,
+      },
       maxInFlight: () => more.perNumber ?? 1_000,
     },
     onChange: (change) => changes.push(change),
