@@ -8,5 +8,10 @@ export const ArchivePosition = z.looseObject({
   enabled: z.boolean(),
   /** Everything that was in EVENTS when the question came is in the archive. */
   caught_up: z.boolean(),
+  /**
+   * Every event up to this position is told of by an anchor that is still in EVENTS: what a company's chain goes on from is
+   * after it. 0: not known yet.
+   */
+  anchored: z.number().int().nonnegative(),
 })
 export type ArchivePosition = z.infer<typeof ArchivePosition>

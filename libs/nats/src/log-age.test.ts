@@ -82,14 +82,14 @@ describe('an age limit for events', () => {
 
   test('is refused when nothing is archived', async () => {
     await happened()
-    archiveIs(() => ({ position: 0, enabled: false, caught_up: false }))
+    archiveIs(() => ({ position: 0, enabled: false, caught_up: false, anchored: 0 }))
     await expect(applyTopology(nats, year)).rejects.toThrow('nothing copies them')
   })
 
   test('is refused while the archiver has not caught up, even where an operator says that there is none', async () => {
     await happened()
     await happened()
-    archiveIs(() => ({ position: 1, enabled: true, caught_up: false }))
+    archiveIs(() => ({ position: 1, enabled: true, caught_up: false, anchored: 0 }))
     await expect(applyTopology(nats, { ...year, eventsMaxAgeWithoutArchive: true })).rejects.toThrow(
       'up to position 1 of 2: wait until the archiver has caught up',
     )
@@ -100,7 +100,7 @@ describe('an age limit for events', () => {
     await happened()
     await happened()
     let position = 0
-    archiveIs(() => ({ position: position++, enabled: true, caught_up: false }))
+    archiveIs(() => ({ position: position++, enabled: true, caught_up: false, anchored: 0 }))
     await applyTopology(nats, year)
     expect(await keptMs()).toBe(365 * DAY_MS)
   })

@@ -56,6 +56,8 @@ export const startService = (deps: ServiceDeps): Service => {
   let isWorking = false
   let archived: number | undefined
   let chained: number | undefined
+  /** Every event up to here is told of by an anchor. */
+  let anchored: number | undefined
   let logEnd = 0
   let trouble: string | undefined
 
@@ -128,6 +130,7 @@ export const startService = (deps: ServiceDeps): Service => {
         enabled: archive !== undefined,
         // Undefined: it has not been asked yet where the archive stands.
         caught_up: upTo !== undefined && missing === undefined,
+        anchored: anchored ?? 0,
       }
       request.respond(JSON.stringify(answer))
     })
@@ -148,6 +151,9 @@ export const startService = (deps: ServiceDeps): Service => {
               onPosition: (position) => {
                 chained = position
                 logEnd = Math.max(logEnd, position)
+              },
+              onAnchored: (position) => {
+                anchored = position
               },
             },
             signal,
@@ -183,6 +189,7 @@ export const startService = (deps: ServiceDeps): Service => {
         isWorking = false
         archived = undefined
         chained = undefined
+        anchored = undefined
         trouble = undefined
         await lease.release()
         log.info({ event: 'archiver.standing_by' })

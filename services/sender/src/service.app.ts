@@ -45,7 +45,7 @@ const QUERY_TIMEOUT_MS = 2_000
 /** How often it is looked whether the tenants have come. */
 const LOOK_MS = 50
 /** Commands of one company on their way into their lanes at the same time: more would be in the way of the others'. */
-const INTAKE_CONCURRENCY = 32
+const INTAKE_CONCURRENCY = 128
 const INTAKE_IDLE_MS = 3_000
 /** A lane costs the server about a millisecond to open: it may stay a while without work. */
 const LANE_IDLE_MS = 10_000

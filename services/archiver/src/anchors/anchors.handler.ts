@@ -6,12 +6,21 @@ import {
   type Nats,
   type Publisher,
   PublishFailed,
-  streamExtent,
+  trimmableLog,
 } from '@cloudapi2/nats'
 import type { Logger } from '@cloudapi2/service-kit'
 import { logEventOf } from '../log-event.ts'
 import { repeatedly } from '../repeatedly.ts'
-import { ANCHOR_TYPE, anchored, anchorOf, type CompanyChain, extend, isDue, newCompany } from './company-chain.ts'
+import {
+  ANCHOR_TYPE,
+  anchored,
+  anchoredByAll,
+  anchorOf,
+  type CompanyChain,
+  extend,
+  isDue,
+  newCompany,
+} from './company-chain.ts'
 import { anchorSubject, findLogStart } from './log-start.client.ts'
 
 export interface AnchorsDeps {
@@ -25,6 +34,8 @@ export interface AnchorsDeps {
   onAnchor: () => void
   /** The position up to which the chains are made. */
   onPosition: (position: number) => void
+  /** Every event up to here is told of by an anchor: no chain needs it any more. */
+  onAnchored: (position: number) => void
 }
 
 /** How often it is looked whose anchor is due, unless the interval is shorter. */
@@ -45,10 +56,12 @@ export const writeAnchors = async (deps: AnchorsDeps, signal: AbortSignal): Prom
   deps.onPosition(position)
 
   const round = async (): Promise<void> => {
-    const due = [...companies.values()].filter((company) => isDue(company, now(), intervalMs))
+    deps.onAnchored(anchoredByAll(companies.values(), position))
+    const { last, age } = await trimmableLog(nats, EVENTS)
+    const due = [...companies.values()].filter((company) => isDue(company, now(), intervalMs, age.maxAgeMs))
     if (due.length === 0) return
     // One that reads a long log for the first time has something due all the time; an anchor for each interval will do.
-    const isBehind = position < (await streamExtent(nats, EVENTS)).last
+    const isBehind = position < last
     if (isBehind && now() - roundAt < intervalMs) return
     roundAt = now()
     const next = due.values()

@@ -3,7 +3,16 @@ import { encodeEvent, eventId } from '@cloudapi2/contracts'
 import { describe, expect, test } from 'vitest'
 import { COMPANY, messageEvent } from '../archiver.rig.ts'
 import type { LogEvent } from '../log-event.ts'
-import { anchored, anchorOf, type CompanyChain, extend, fromAnchor, isDue, newCompany } from './company-chain.ts'
+import {
+  anchored,
+  anchoredByAll,
+  anchorOf,
+  type CompanyChain,
+  extend,
+  fromAnchor,
+  isDue,
+  newCompany,
+} from './company-chain.ts'
 
 const HOUR = 3_600_000
 
@@ -42,6 +51,24 @@ describe('a company', () => {
     expect(company).toMatchObject({ anchoredUpTo: 1, anchorAt: 2, chain: { position: 2, events: 2 } })
   })
 
+  test('that is silent is anchored again before its anchor is too old for the log, where the log keeps no more than a time', () => {
+    const before = after(news(1))
+    const company = extend(before, { ...anchorAt(2, before), storedAtMs: HOUR })
+    expect(isDue(company, 6 * HOUR, HOUR, 12 * HOUR)).toBe(false)
+    expect(isDue(company, 7 * HOUR, HOUR, 12 * HOUR)).toBe(true)
+    const again = anchored(company, 2, 7 * HOUR)
+    expect(isDue(again, 8 * HOUR, HOUR, 12 * HOUR)).toBe(false)
+    expect(isDue(newCompany(COMPANY), 99 * HOUR, HOUR, 12 * HOUR)).toBe(false)
+  })
+
+  test('needs the log from the first event that its anchor does not tell of, and nobody less than all', () => {
+    const before = after(news(1), news(4))
+    const company = extend(before, anchorAt(5, before))
+    expect(anchoredByAll([company], 9)).toBe(4)
+    expect(anchoredByAll([company, after(news(7))], 9)).toBe(0)
+    expect(anchoredByAll([], 9)).toBe(9)
+  })
+
   test('has news when an event came between what the anchor tells of and the anchor', () => {
     const before = after(news(1, 0))
     const company = extend(extend(before, news(2, 7)), anchorAt(3, before))
@@ -66,7 +93,10 @@ describe('a company', () => {
     const read = after(news(1), news(4))
     const anchor = anchorAt(5, read)
     const whole = [anchor, news(9)].reduce(extend, read)
-    const resumed = [anchor, news(9)].reduce(extend, fromAnchor(COMPANY, { at: 5, data: anchorOf(read, 0).data }))
+    const resumed = [anchor, news(9)].reduce(
+      extend,
+      fromAnchor(COMPANY, { at: 5, storedAtMs: 5, data: anchorOf(read, 0).data }),
+    )
     expect(resumed.chain).toEqual(whole.chain)
     expect(resumed.anchorAt).toBe(whole.anchorAt)
   })

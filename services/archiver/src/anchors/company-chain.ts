@@ -13,6 +13,8 @@ export interface CompanyChain {
   anchoredUpTo: number
   /** The position of that anchor itself; 0: it has none. */
   anchorAt: number
+  /** When that anchor was stored, milliseconds since 1970. */
+  anchorStoredMs: number
   /** The position of its newest event that is no anchor. */
   lastNews: number
   /** When the first event that no anchor tells of was stored, milliseconds since 1970; undefined: there is none. */
@@ -24,6 +26,7 @@ export const newCompany = (companyId: string): CompanyChain => ({
   chain: startChain(companyId),
   anchoredUpTo: 0,
   anchorAt: 0,
+  anchorStoredMs: 0,
   lastNews: 0,
   newsSinceMs: undefined,
 })
@@ -32,15 +35,17 @@ export const newCompany = (companyId: string): CompanyChain => ({
 export interface StoredAnchor {
   /** Its own position. */
   at: number
+  storedAtMs: number
   data: AuditAnchoredData
 }
 
 /** A company as its newest anchor tells of it: nothing before that position has to be read again. */
-export const fromAnchor = (companyId: string, { at, data }: StoredAnchor): CompanyChain => ({
+export const fromAnchor = (companyId: string, { at, storedAtMs, data }: StoredAnchor): CompanyChain => ({
   ...newCompany(companyId),
   chain: { position: data.position, events: data.events, head: data.head },
   anchoredUpTo: data.position,
   anchorAt: at,
+  anchorStoredMs: storedAtMs,
 })
 
 /** Takes up the company's next event. One that was taken up before changes nothing. */
@@ -55,6 +60,7 @@ export const extend = (company: CompanyChain, event: LogEvent): CompanyChain => 
       chain,
       anchoredUpTo,
       anchorAt: event.position,
+      anchorStoredMs: event.storedAtMs,
       newsSinceMs: company.lastNews > anchoredUpTo ? (company.newsSinceMs ?? event.storedAtMs) : undefined,
     }
   }
@@ -65,12 +71,29 @@ export const extend = (company: CompanyChain, event: LogEvent): CompanyChain => 
 export const anchored = (company: CompanyChain, upTo: number, nowMs: number): CompanyChain => ({
   ...company,
   anchoredUpTo: Math.max(company.anchoredUpTo, upTo),
+  anchorStoredMs: nowMs,
   newsSinceMs: company.lastNews > upTo ? nowMs : undefined,
 })
 
-/** An anchor is written when the oldest event without one has waited so long: never for anchors alone. */
-export const isDue = ({ newsSinceMs }: CompanyChain, nowMs: number, intervalMs: number): boolean =>
-  newsSinceMs !== undefined && nowMs - newsSinceMs >= intervalMs
+/**
+ * An anchor is written when the oldest event without one has waited so long. Never for anchors alone; unless the log keeps
+ * events for a time only: then the newest anchor of a company that is silent is told again before it is too old, because
+ * the chain goes on from it.
+ *
+ * @param logAgeMs how long the log keeps events; 0: for ever
+ */
+export const isDue = (company: CompanyChain, nowMs: number, intervalMs: number, logAgeMs = 0): boolean => {
+  const { newsSinceMs, anchorAt, anchorStoredMs } = company
+  if (newsSinceMs !== undefined) return nowMs - newsSinceMs >= intervalMs
+  return logAgeMs > 0 && anchorAt > 0 && nowMs - anchorStoredMs >= logAgeMs / 2
+}
+
+/** What no chain needs any more: everything up to here is told of by the newest anchor of its company. */
+export const anchoredByAll = (companies: Iterable<CompanyChain>, position: number): number => {
+  let least = position
+  for (const { anchoredUpTo } of companies) least = Math.min(least, anchoredUpTo)
+  return least
+}
 
 /** The event that tells of the chain as it stands. Its id is made of company and position: one for each, for ever. */
 export const anchorOf = ({ companyId, chain }: CompanyChain, nowMs: number): StoredEvent<typeof ANCHOR_TYPE> => {

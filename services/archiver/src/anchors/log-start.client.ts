@@ -47,7 +47,10 @@ const companiesUnder = (stored: Map<string, number>): Set<string> => {
 const lookUpCompany = async (nats: Nats, companyId: string) => {
   const newest = await lookUpMessage(nats, EVENTS, { lastOn: anchorSubject(companyId) })
   const data = newest && anchorIn(newest.data)
-  let company = newest && data ? fromAnchor(companyId, { at: newest.sequence, data }) : newCompany(companyId)
+  let company =
+    newest && data
+      ? fromAnchor(companyId, { at: newest.sequence, storedAtMs: newest.storedAt.getTime(), data })
+      : newCompany(companyId)
   const nextAfter = (position: number) =>
     lookUpMessage(nats, EVENTS, { firstOn: subjects.events(companyId), from: position + 1 })
   let first = await nextAfter(company.chain.position)

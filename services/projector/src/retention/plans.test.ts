@@ -35,24 +35,34 @@ describe('the log is trimmed', () => {
   const facts: TrimFacts = {
     age: { maxAgeMs: 1_000, withoutArchive: false },
     firstYoung: 100,
-    archive: { position: 500, enabled: true, caught_up: true },
+    archive: { position: 500, enabled: true, caught_up: true, anchored: 500 },
     readers: [undefined, 700],
   }
   test('by age', () => expect(trimPlan(facts)).toEqual({ before: 100 }))
   test('never beyond the archive', () =>
-    expect(trimPlan({ ...facts, archive: { position: 40, enabled: true, caught_up: false } })).toEqual({ before: 41 }))
+    expect(trimPlan({ ...facts, archive: { position: 40, enabled: true, caught_up: false, anchored: 500 } })).toEqual({
+      before: 41,
+    }))
+  test('never beyond what the anchors of all companies tell of, archived or not', () => {
+    const archive = { position: 500, enabled: true, caught_up: true, anchored: 20 }
+    expect(trimPlan({ ...facts, archive })).toEqual({ before: 21 })
+    const age = { maxAgeMs: 1_000, withoutArchive: true }
+    expect(trimPlan({ ...facts, age, archive: { ...archive, enabled: false } })).toEqual({ before: 21 })
+  })
   test('never beyond what a reader has handled', () =>
     expect(trimPlan({ ...facts, readers: [undefined, 30] })).toEqual({ before: 31 }))
   test('not while the archiver does not answer', () =>
     expect(trimPlan({ ...facts, archive: undefined })).toEqual({ blocked: 'archive_unknown' }))
   test('not when nothing is archived', () =>
-    expect(trimPlan({ ...facts, archive: { position: 0, enabled: false, caught_up: false } })).toEqual({
+    expect(trimPlan({ ...facts, archive: { position: 0, enabled: false, caught_up: false, anchored: 500 } })).toEqual({
       blocked: 'not_archived_at_all',
     }))
   test('by age alone where an operator said so, and there is no archive', () => {
     const age = { maxAgeMs: 1_000, withoutArchive: true }
     expect(trimPlan({ ...facts, age, archive: undefined })).toEqual({ before: 100 })
-    expect(trimPlan({ ...facts, age, archive: { position: 40, enabled: true, caught_up: false } })).toEqual({
+    expect(
+      trimPlan({ ...facts, age, archive: { position: 40, enabled: true, caught_up: false, anchored: 500 } }),
+    ).toEqual({
       before: 41,
     })
   })

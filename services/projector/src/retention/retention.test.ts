@@ -340,7 +340,7 @@ describe('the log', () => {
 
     let position = last
     const stop = operator.respond(subjects.archivePosition, 'archiver', async ({ respond }) =>
-      respond(JSON.stringify({ position, enabled: true, caught_up: true })),
+      respond(JSON.stringify({ position, enabled: true, caught_up: true, anchored: position })),
     )
     running.push(async () => stop())
     await applyTopology(operator, { replicas: 1, eventsMaxAgeMs: 60_000 })
