@@ -34,6 +34,7 @@ describe('npm start', () => {
     for (const url of Object.values(runtime.urls)) expect((await json(`${url}/healthz`)).status, url).toBe(200)
     expect(Object.keys(runtime.pids).sort()).toEqual(
       [
+        'archiver',
         'graph-simulator',
         'media',
         'nats-server',

@@ -21,7 +21,16 @@ export interface LeaseOptions {
   log: NatsLog
   /** As the bucket forgets them. */
   ttlMs: number
-  clock: { now: () => number; every: (ms: number, run: () => void) => () => void }
+  /** Default: the machine's. */
+  clock?: { now: () => number; every: (ms: number, run: () => void) => () => void }
+}
+
+const systemClock: NonNullable<LeaseOptions['clock']> = {
+  now: () => performance.now(),
+  every: (ms, run) => {
+    const timer = setInterval(run, ms)
+    return () => clearInterval(timer)
+  },
 }
 
 /** So many renewals may fail before it is given up; one more, and the bucket has forgotten it. */
@@ -31,7 +40,7 @@ const RENEWALS_PER_TTL = 5
  * Leases as keys of a bucket whose entries expire: whoever creates the key has the lease, and writes it anew five times
  * before it would expire. A process that died is forgotten after one such time.
  */
-export const createLeases = ({ bucket, log, ttlMs, clock }: LeaseOptions): Leases => {
+export const createLeases = ({ bucket, log, ttlMs, clock = systemClock }: LeaseOptions): Leases => {
   const owner = randomUUID()
 
   /** The new revision, or undefined when it is somebody else's. */

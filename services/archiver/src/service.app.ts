@@ -95,13 +95,6 @@ export const startService = (deps: ServiceDeps): Service => {
     bucket: deps.leasesBucket,
     log,
     ttlMs: LEASE_TTL_MS,
-    clock: {
-      now: () => performance.now(),
-      every: (ms, run) => {
-        const timer = setInterval(run, ms)
-        return () => clearInterval(timer)
-      },
-    },
   })
 
   /** Both go on by themselves after a failure; what they know they find out anew. */

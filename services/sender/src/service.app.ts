@@ -195,13 +195,6 @@ export const startService = (deps: ServiceDeps): Service => {
     bucket: deps.leasesBucket,
     log,
     ttlMs: LEASE_TTL_MS,
-    clock: {
-      now: () => performance.now(),
-      every: (ms, run) => {
-        const timer = setInterval(run, ms)
-        return () => clearInterval(timer)
-      },
-    },
   })
   const rateOf = (phoneNumberId: string) => messagesPerSecondOf(tenants.byPhoneNumberId(phoneNumberId), phoneNumberId)
   let lanes: Lanes | undefined

@@ -47,14 +47,7 @@ afterAll(async () => {
   await server?.stop()
 })
 
-const realClock = {
-  now: () => performance.now(),
-  every: (ms: number, run: () => void) => {
-    const timer = setInterval(run, ms)
-    return () => clearInterval(timer)
-  },
-}
-const leasesOf = (ttlMs = 15_000): Leases => createLeases({ bucket, log, ttlMs, clock: realClock })
+const leasesOf = (ttlMs = 15_000): Leases => createLeases({ bucket, log, ttlMs })
 
 let numbers = 0
 /** A number of this test alone. */
@@ -262,7 +255,7 @@ describe('two senders', () => {
     const second = sender({
       sweepMs: 50,
       ackWaitMs: 1_500,
-      leases: createLeases({ bucket: short, log, ttlMs, clock: realClock }),
+      leases: createLeases({ bucket: short, log, ttlMs }),
     })
     expect(second.worked).toEqual([])
     await waitFor(
