@@ -2,21 +2,9 @@
 import { text } from 'node:stream/consumers'
 import { GatewayError } from '@cloudapi2/contracts'
 import { Command, CommanderError } from 'commander'
-import { auditCommand } from './audit/audit.handler.ts'
-import { dlqCommand } from './dlq/dlq.handler.ts'
-import { doctorCommand } from './doctor/doctor.handler.ts'
 import { endSignal } from './output/end.client.ts'
 import { Ended, EXIT, exitCodeOf } from './output/exit-codes.ts'
 import { createTerminal } from './output/terminal.client.ts'
-import { rebuildCommand } from './rebuild/rebuild.handler.ts'
-import { replayCommand } from './replay/replay.handler.ts'
-import { sendCommand } from './send/send.handler.ts'
-import { simulateCommand } from './simulate/simulate.handler.ts'
-import { statusCommand } from './status/status.handler.ts'
-import { tailCommand } from './tail/tail.handler.ts'
-import { tenantCommand } from './tenant/tenant.handler.ts'
-import { topologyCommand } from './topology/topology.handler.ts'
-import { upCommand } from './up/up-command.handler.ts'
 
 // `npm start | head` closes our output; that must not take the services down.
 process.stdout.on('error', () => {})
@@ -34,21 +22,27 @@ const program = new Command('cloudapi')
   .description('CloudAPI2: a multi-tenant gateway to the WhatsApp Business Cloud API')
   .addHelpText('after', '\nIt talks to NATS_URL, else to the installation that runs on DATA_DIR (.data).')
 
-const commands = [
-  upCommand(deps),
-  statusCommand(deps),
-  doctorCommand(deps),
-  tenantCommand(deps),
-  sendCommand(deps),
-  tailCommand(deps),
-  replayCommand(deps),
-  rebuildCommand({ ...deps, stderr: process.stderr }),
-  dlqCommand(deps),
-  auditCommand(deps),
-  topologyCommand(deps),
-  simulateCommand(deps),
-]
-for (const command of commands) program.addCommand(command)
+/** Each is loaded when it is called: what one of them needs of drivers and clients, the others need not wait for. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  up: async () => (await import('./up/up-command.handler.ts')).upCommand(deps),
+  status: async () => (await import('./status/status.handler.ts')).statusCommand(deps),
+  doctor: async () => (await import('./doctor/doctor.handler.ts')).doctorCommand(deps),
+  tenant: async () => (await import('./tenant/tenant.handler.ts')).tenantCommand(deps),
+  send: async () => (await import('./send/send.handler.ts')).sendCommand(deps),
+  tail: async () => (await import('./tail/tail.handler.ts')).tailCommand(deps),
+  replay: async () => (await import('./replay/replay.handler.ts')).replayCommand(deps),
+  rebuild: async () =>
+    (await import('./rebuild/rebuild.handler.ts')).rebuildCommand({ ...deps, stderr: process.stderr }),
+  dlq: async () => (await import('./dlq/dlq.handler.ts')).dlqCommand(deps),
+  audit: async () => (await import('./audit/audit.handler.ts')).auditCommand(deps),
+  topology: async () => (await import('./topology/topology.handler.ts')).topologyCommand(deps),
+  simulate: async () => (await import('./simulate/simulate.handler.ts')).simulateCommand(deps),
+}
+
+const name = process.argv[2] ?? ''
+const called = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
+// Called by no name that is known: all of them, for the help and for what was meant.
+for (const load of called === undefined ? Object.values(COMMANDS) : [called]) program.addCommand(await load())
 
 /** Every command throws in place of ending the process by itself, and names `--help` when it was misused. */
 const tame = (command: Command): void => {
