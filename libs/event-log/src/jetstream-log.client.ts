@@ -1,6 +1,7 @@
-import { encodeEvent, GatewayError, subjects } from '@cloudapi2/contracts'
+import { GatewayError, subjects } from '@cloudapi2/contracts'
 import {
   EVENTS,
+  eventPublication,
   followStream,
   type Nats,
   type Publisher,
@@ -49,15 +50,7 @@ export const jetStreamLog = ({ nats, publisher }: { nats: Nats; publisher?: Publ
   kind: 'jetstream',
   append: async (events) => {
     if (publisher === undefined) throw new LogIsReadOnly()
-    return Promise.all(
-      events.map((event) =>
-        publisher.publishAt({
-          subject: subjects.event(event.companyid, event.channel, event.type),
-          msgId: event.id,
-          data: encodeEvent(event),
-        }),
-      ),
-    )
+    return Promise.all(events.map((event) => publisher.publishAt(eventPublication(event))))
   },
   read: (query, options) => read(nats, query, options?.signal),
   follow: (query, { signal }) => follow(nats, query, signal),

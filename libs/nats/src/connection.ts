@@ -83,6 +83,11 @@ export class NatsRequestFailed extends GatewayError {
 
 export const reasonOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
 
+const NOT_FOUND = 404
+
+/** True for an answer of JetStream's API that says: there is no such stream, consumer or message. */
+export const isNotFound = (error: unknown): boolean => error instanceof NatsError && error.api_error?.code === NOT_FOUND
+
 /** How long until the first reconnect attempt, and between attempts: a restarted server answers within a second. */
 const RECONNECT_WAIT_MS = 250
 

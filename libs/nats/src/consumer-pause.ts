@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { GatewayError } from '@cloudapi2/contracts'
-import { type ConsumerInfo, NatsError, nanos } from 'nats'
-import { type Nats, reasonOf } from './connection.ts'
+import { type ConsumerInfo, nanos } from 'nats'
+import { isNotFound, type Nats, reasonOf } from './connection.ts'
 
 /** Nobody reads the stream under this name: there is no position to speak of. */
 export class ConsumerMissing extends GatewayError {
@@ -133,15 +133,12 @@ const wake = (nats: Nats, stream: string, durable: string): void => {
   nats.raw.publish(`$JS.API.CONSUMER.MSG.NEXT.${stream}.${durable}`, nothing, { reply: nats.newInbox() })
 }
 
-const CONSUMER_NOT_FOUND = 404
-
 const info = async (nats: Nats, stream: string, durable: string): Promise<ConsumerInfo> => {
   const manager = await nats.raw.jetstreamManager({ checkAPI: false })
   try {
     return await manager.consumers.info(stream, durable)
   } catch (cause) {
-    if (cause instanceof NatsError && cause.api_error?.code === CONSUMER_NOT_FOUND)
-      throw new ConsumerMissing(stream, durable, cause)
+    if (isNotFound(cause)) throw new ConsumerMissing(stream, durable, cause)
     throw new ConsumerUnpausable(stream, durable, cause)
   }
 }

@@ -1,6 +1,6 @@
 import { GatewayError, subjects } from '@cloudapi2/contracts'
 import { AckPolicy, type ConsumerConfig, DeliverPolicy, type Msg, NatsError, nanos } from 'nats'
-import { type Nats, type NatsLog, reasonOf } from './connection.ts'
+import { isNotFound, type Nats, type NatsLog, reasonOf } from './connection.ts'
 import { type Outcome, outcomeOfError } from './outcome.ts'
 import type { Publisher } from './publisher.ts'
 import { TopologyError } from './topology.ts'
@@ -451,6 +451,6 @@ export const removeConsumer = async (nats: Nats, stream: string, durable: string
   try {
     await manager.consumers.delete(stream, durable)
   } catch (error) {
-    if (!(error instanceof NatsError && error.api_error?.code === 404)) throw error
+    if (!isNotFound(error)) throw error
   }
 }

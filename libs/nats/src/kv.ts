@@ -1,7 +1,7 @@
 import { GatewayError } from '@cloudapi2/contracts'
 import { type KV, type KvEntry, type Msg, NatsError } from 'nats'
 import { type Headers, type Nats, type NatsLog, reasonOf } from './connection.ts'
-import { refusalOf } from './publisher.ts'
+import { refusalOf, sequenceOf } from './pub-ack.ts'
 import { createRequester, type Requester } from './requester.ts'
 
 export interface KvValue {
@@ -127,7 +127,7 @@ export const openKv = async (nats: Nats, bucket: string, log: NatsLog): Promise<
       },
       (reply) => {
         const refusal = refusalOf(reply)
-        if (refusal === undefined) return (JSON.parse(Buffer.from(reply.data).toString()) as { seq: number }).seq
+        if (refusal === undefined) return sequenceOf(reply)
         if (refusal.code === WRONG_LAST_SEQUENCE) throw new KvConflict(bucket, refusal.reason)
         throw new KvUnavailable(bucket, refusal.reason)
       },

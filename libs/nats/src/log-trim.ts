@@ -1,5 +1,4 @@
-import { NatsError } from 'nats'
-import { type Nats, reasonOf } from './connection.ts'
+import { isNotFound, type Nats, reasonOf } from './connection.ts'
 import { type LogAge, logAgeOf } from './log-age.ts'
 import { lookUpMessage } from './stream-lookup.ts'
 import { TopologyError } from './topology.ts'
@@ -43,8 +42,6 @@ export const firstStoredSince = async (
   return low
 }
 
-const NOT_FOUND = 404
-
 /**
  * Up to where a durable consumer has handled everything it wants; undefined when it wants nothing more, or is not there.
  *
@@ -57,7 +54,7 @@ export const handledUpTo = async (nats: Nats, stream: string, durable: string): 
     // Its floor stays at the last message that was for it, however many came since that were not.
     return num_pending === 0 && num_ack_pending === 0 ? undefined : ack_floor.stream_seq
   } catch (cause) {
-    if (cause instanceof NatsError && cause.api_error?.code === NOT_FOUND) return undefined
+    if (isNotFound(cause)) return undefined
     throw new TopologyError(`consumer ${durable} of ${stream} (${reasonOf(cause)})`, cause)
   }
 }

@@ -1,5 +1,5 @@
-import { NatsError, type SeqMsgRequest } from 'nats'
-import { type Nats, reasonOf } from './connection.ts'
+import type { SeqMsgRequest } from 'nats'
+import { isNotFound, type Nats, reasonOf } from './connection.ts'
 import { TopologyError } from './topology.ts'
 
 /** One message of a stream. */
@@ -17,8 +17,6 @@ export type MessageLookUp =
   | { firstOn: string; from: number }
   /** The one at this sequence. */
   | { at: number }
-
-const NOT_FOUND = 404
 
 /** In the server's words. The client's type does not know all that it may be asked. */
 const requestOf = (query: MessageLookUp): SeqMsgRequest => {
@@ -44,7 +42,7 @@ export const lookUpMessage = async (
     const { seq, subject, data, time } = await manager.streams.getMessage(stream, requestOf(query))
     return { sequence: seq, subject, data, storedAt: time }
   } catch (cause) {
-    if (cause instanceof NatsError && cause.api_error?.code === NOT_FOUND) return undefined
+    if (isNotFound(cause)) return undefined
     throw new TopologyError(`stream ${stream} (${reasonOf(cause)})`, cause)
   }
 }

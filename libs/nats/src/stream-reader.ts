@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { GatewayError } from '@cloudapi2/contracts'
 import { type Msg, NatsError, nanos } from 'nats'
-import { type Nats, reasonOf } from './connection.ts'
+import { isNotFound, type Nats, reasonOf } from './connection.ts'
 
 /** A message as it lies in a stream. */
 export interface StoredMessage {
@@ -235,8 +235,7 @@ const messagesOf = async function* (reading: Reading): AsyncGenerator<StoredMess
           failures = 0
         } catch (cause) {
           if (!nats.isConnected()) continue
-          const isGone = cause instanceof NatsError && cause.api_error?.code === NOT_FOUND
-          if (isGone || ++failures === CREATE_TRIES) throw new StreamUnreadable(stream, cause)
+          if (isNotFound(cause) || ++failures === CREATE_TRIES) throw new StreamUnreadable(stream, cause)
           await pause(100 * 2 ** failures, (end) => {
             wake = end
           })

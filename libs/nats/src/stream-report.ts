@@ -1,5 +1,5 @@
-import { type ConsumerInfo, NatsError, type StreamConfig, type StreamInfo } from 'nats'
-import { type Nats, reasonOf } from './connection.ts'
+import type { ConsumerInfo, StreamConfig, StreamInfo } from 'nats'
+import { isNotFound, type Nats, reasonOf } from './connection.ts'
 import { logAgeOf } from './log-age.ts'
 import { buckets, differs, streams, TopologyError, type TopologyOptions } from './topology.ts'
 
@@ -25,9 +25,6 @@ export interface StreamReport {
   lastAt?: string
   consumers: ConsumerReport[]
 }
-
-const NOT_FOUND = 404
-const isNotFound = (error: unknown): boolean => error instanceof NatsError && error.api_error?.code === NOT_FOUND
 
 /** Tells how the streams of this system stand, those that are there. @throws TopologyError when they cannot be asked */
 export const reportStreams = async (nats: Nats): Promise<StreamReport[]> => {

@@ -9,7 +9,7 @@ import {
   type StreamConfig,
   type StreamInfo,
 } from 'nats'
-import { type Nats, reasonOf } from './connection.ts'
+import { isNotFound, type Nats, reasonOf } from './connection.ts'
 import { EventsNotArchived, logAgeMetadata, logAgeOf, requireArchived } from './log-age.ts'
 
 const DAY_MS = 86_400_000
@@ -136,8 +136,6 @@ export class TopologyError extends GatewayError {
   }
 }
 
-const NOT_FOUND = 404
-
 /**
  * Creates what is missing and updates what differs. Safe to repeat, and to run in several processes at once.
  *
@@ -148,8 +146,8 @@ export const applyTopology = async (nats: Nats, options: TopologyOptions): Promi
   const manager = await nats.raw.jetstreamManager({ checkAPI: false })
   for (const wanted of streams(options)) {
     try {
-      const existing = await manager.streams.info(wanted.name).catch((error: { api_error?: { code: number } }) => {
-        if (error.api_error?.code === NOT_FOUND) return undefined
+      const existing = await manager.streams.info(wanted.name).catch((error: unknown) => {
+        if (isNotFound(error)) return undefined
         throw error
       })
       if (wanted.name === EVENTS && existing !== undefined) await mayGo(nats, existing, wanted)

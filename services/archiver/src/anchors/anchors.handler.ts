@@ -1,6 +1,6 @@
-import { encodeEvent, SYSTEM_CHANNEL, subjects } from '@cloudapi2/contracts'
 import {
   EVENTS,
+  eventPublication,
   followStream,
   lookUpMessage,
   type Nats,
@@ -11,16 +11,7 @@ import {
 import type { Logger } from '@cloudapi2/service-kit'
 import { logEventOf } from '../log-event.ts'
 import { repeatedly } from '../repeatedly.ts'
-import {
-  ANCHOR_TYPE,
-  anchored,
-  anchoredByAll,
-  anchorOf,
-  type CompanyChain,
-  extend,
-  isDue,
-  newCompany,
-} from './company-chain.ts'
+import { anchored, anchoredByAll, anchorOf, type CompanyChain, extend, isDue, newCompany } from './company-chain.ts'
 import { anchorSubject, findLogStart } from './log-start.client.ts'
 
 export interface AnchorsDeps {
@@ -76,13 +67,10 @@ export const writeAnchors = async (deps: AnchorsDeps, signal: AbortSignal): Prom
     const anchor = anchorOf(company, now())
     const upTo = anchor.data.position
     try {
-      await deps.publisher.publish({
-        subject: subjects.event(companyId, SYSTEM_CHANNEL, ANCHOR_TYPE),
-        msgId: anchor.id,
-        data: encodeEvent(anchor),
+      await deps.publisher.publish(
         // Whoever else wrote one first has it: there is one anchor after another, never two for the same.
-        headers: { 'Nats-Expected-Last-Subject-Sequence': String(anchorAt) },
-      })
+        eventPublication(anchor, { 'Nats-Expected-Last-Subject-Sequence': String(anchorAt) }),
+      )
     } catch (error) {
       if (!(error instanceof PublishFailed)) throw error
       log.warn({ event: 'anchor.not_written', company_id: companyId, position: upTo, reason: error.message })

@@ -1,13 +1,5 @@
-import {
-  encodeEvent,
-  eventId,
-  type MediaFailedData,
-  type MediaStoredData,
-  newEvent,
-  type StoredEvent,
-  subjects,
-} from '@cloudapi2/contracts'
-import type { Publication } from '@cloudapi2/nats'
+import { eventId, type MediaFailedData, type MediaStoredData, newEvent } from '@cloudapi2/contracts'
+import { eventPublication, type Publication } from '@cloudapi2/nats'
 import type { CarriedFile } from '../carried-file.ts'
 import type { Content } from '../store/media-store.ts'
 import type { FailureReason } from './attempt.ts'
@@ -19,12 +11,6 @@ const about = ({ messageId, mediaId, kind, phoneNumberId, filename, sentAt }: Ca
   message_at: new Date(sentAt).toISOString(),
   ...(phoneNumberId === undefined ? {} : { phone_number_id: phoneNumberId }),
   ...(filename === undefined ? {} : { filename }),
-})
-
-const publication = (event: StoredEvent): Publication => ({
-  subject: subjects.event(event.companyid, event.channel, event.type),
-  msgId: event.id,
-  data: encodeEvent(event),
 })
 
 /** One per message and file, however often it is told: an attempt repeated after a crash tells the same fact. */
@@ -51,7 +37,7 @@ export const mediaStored = (
     mime_type: content.mimeType,
     ...(content.mismatched === undefined ? {} : { claimed_mime_type: content.mismatched }),
   }
-  return publication(newEvent({ ...envelope('media.stored', file, now), data }))
+  return eventPublication(newEvent({ ...envelope('media.stored', file, now), data }))
 }
 
 export const mediaFailed = (
@@ -66,5 +52,5 @@ export const mediaFailed = (
     ...(code === undefined ? {} : { code }),
     ...(details === undefined ? {} : { details }),
   }
-  return publication(newEvent({ ...envelope('media.failed', file, now), data }))
+  return eventPublication(newEvent({ ...envelope('media.failed', file, now), data }))
 }

@@ -1,5 +1,5 @@
-import { encodeEvent, eventId, newEvent, type StoredEvent, SYSTEM_CHANNEL, subjects } from '@cloudapi2/contracts'
-import type { Publication } from '@cloudapi2/nats'
+import { eventId, newEvent, SYSTEM_CHANNEL } from '@cloudapi2/contracts'
+import { eventPublication, type Publication } from '@cloudapi2/nats'
 import type { RetentionRun } from '@cloudapi2/read-model'
 
 /** What a run removed, as the log is told. One per company and watermark, however often it is told. */
@@ -19,10 +19,6 @@ export const retentionApplied = (
     channel: SYSTEM_CHANNEL,
     recordedTime: at,
     data: { before, retention_days, removed: { messages, sends, media, contacts } },
-  }) as StoredEvent
-  return {
-    subject: subjects.event(event.companyid, event.channel, event.type),
-    msgId: event.id,
-    data: encodeEvent(event),
-  }
+  })
+  return eventPublication(event)
 }

@@ -1,5 +1,5 @@
-import { encodeEvent, eventId, newEvent, type StoredEvent, subjects } from '@cloudapi2/contracts'
-import type { Publisher } from '@cloudapi2/nats'
+import { eventId, newEvent, type StoredEvent } from '@cloudapi2/contracts'
+import { eventPublication, type Publisher } from '@cloudapi2/nats'
 import type { Logger } from '@cloudapi2/service-kit'
 import { SOURCE } from '../send-command/facts.ts'
 import { type Pause, untilDone } from '../send-command/persistence.ts'
@@ -46,12 +46,7 @@ export const numberAlarms =
       }
     }
     const event = eventOf(change, deps.channel, new Date(deps.now()).toISOString())
-    const publication = {
-      subject: subjects.event(event.companyid, event.channel, event.type),
-      msgId: event.id,
-      data: encodeEvent(event),
-    }
-    untilDone(() => deps.publisher.publish(publication), {
+    untilDone(() => deps.publisher.publish(eventPublication(event)), {
       pause: deps.pause,
       signal: stopping,
       onFailure: (err, tries) => log.warn({ event: 'store.retried', what: event.type, phone_number_id, tries, err }),

@@ -2,7 +2,6 @@ import { randomUUID } from 'node:crypto'
 import {
   ANSWER_IF_PAUSED_HEADER,
   deterministicId,
-  encodeEvent,
   eventId,
   newEvent,
   parseRedrive,
@@ -14,10 +13,18 @@ import {
   type SendError,
   type SendOutcome,
   type StoredEvent,
-  subjects,
   TRACEPARENT_HEADER,
 } from '@cloudapi2/contracts'
-import { ack, type Delivery, KvConflict, later, MAX_DELIVERIES, type Outcome, type Publisher } from '@cloudapi2/nats'
+import {
+  ack,
+  type Delivery,
+  eventPublication,
+  KvConflict,
+  later,
+  MAX_DELIVERIES,
+  type Outcome,
+  type Publisher,
+} from '@cloudapi2/nats'
 import { type Logger, traceparentFrom } from '@cloudapi2/service-kit'
 import { messagesPerSecondOf, type Tenant, type TenantDirectory } from '@cloudapi2/tenants'
 import type { Channel, PreparedMessage, SendResult, TemplateKnowledge, TemplateName } from '../channel/channel.ts'
@@ -127,12 +134,7 @@ export const workCommandHandler = (
     })
 
   const publish = (event: StoredEvent, commandId: string, traceparent: string): Promise<void> => {
-    const publication = {
-      subject: subjects.event(event.companyid, event.channel, event.type),
-      msgId: event.id,
-      data: encodeEvent(event),
-      headers: headersOf(commandId, traceparent),
-    }
+    const publication = eventPublication(event, headersOf(commandId, traceparent))
     return persist(event.type, commandId, () => publisher.publish(publication))
   }
 

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { encodeEvent, GatewayError, type InvalidField, subjects, TRACEPARENT_HEADER } from '@cloudapi2/contracts'
-import { type KvBucket, KvConflict, type Nats, type Publisher } from '@cloudapi2/nats'
+import { GatewayError, type InvalidField, TRACEPARENT_HEADER } from '@cloudapi2/contracts'
+import { eventPublication, type KvBucket, KvConflict, type Nats, type Publisher } from '@cloudapi2/nats'
 import { type Counter, type Logger, traceparentFrom } from '@cloudapi2/service-kit'
 import {
   type CompanyRecord,
@@ -115,12 +115,9 @@ export const createBroadcaster = ({
     const { event, record } = broadcast
     // The event first: once the record is there, nothing would remind anybody of an event that is not.
     if (event !== undefined)
-      await publisher.publish({
-        subject: subjects.event(companyId, event.channel, event.type),
-        msgId: event.id,
-        data: encodeEvent(event),
-        headers: { [TRACEPARENT_HEADER]: traceparent ?? traceparentFrom(undefined) },
-      })
+      await publisher.publish(
+        eventPublication(event, { [TRACEPARENT_HEADER]: traceparent ?? traceparentFrom(undefined) }),
+      )
     const value = encodeCompanyRecord(record)
     if (entry === undefined) await kv.create(companyId, value)
     else await kv.update(companyId, value, entry.revision)
