@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { GatewayError } from '@cloudapi2/contracts'
 import { connectNats, createPublisher, type Nats, NatsUnreachable, type Publisher } from '@cloudapi2/nats'
-import { readEnvironment } from '@cloudapi2/service-kit'
+import { databaseUrl, eventStoreUrl, natsUrl, readEnvironment } from '@cloudapi2/service-kit'
 import { z } from 'zod'
 
 const httpUrl = () => z.url({ protocol: /^https?$/, error: 'expected http://host:port' }).optional()
@@ -10,18 +10,9 @@ const httpUrl = () => z.url({ protocol: /^https?$/, error: 'expected http://host
 /** Every setting that a command may need; a variable wins over what `runtime.json` says. */
 const Variables = z.object({
   DATA_DIR: z.string().default('.data'),
-  NATS_URL: z
-    .string()
-    .regex(/^(nats|tls):\/\//, 'expected nats://host:port, several separated by commas')
-    .optional(),
-  DATABASE_URL: z
-    .string()
-    .regex(/^postgres(ql)?:\/\//, 'expected postgres://user:password@host:port/database')
-    .optional(),
-  EVENTSTORE_URL: z
-    .string()
-    .regex(/^esdb(\+discover)?:\/\//, 'expected esdb://host:port')
-    .optional(),
+  NATS_URL: natsUrl().optional(),
+  DATABASE_URL: databaseUrl().optional(),
+  EVENTSTORE_URL: eventStoreUrl().optional(),
   ADMIN_TOKEN: z.string().optional(),
   SECRETS_KEYS: z.string().optional(),
   WEBHOOK_GATEWAY_URL: httpUrl(),

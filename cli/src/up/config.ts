@@ -1,4 +1,14 @@
-import { flag, port, readEnvironment, TOPOLOGY_ENVIRONMENT, topologyOf } from '@cloudapi2/service-kit'
+import {
+  adminToken,
+  databaseUrl,
+  eventStoreUrl,
+  flag,
+  natsUrl,
+  port,
+  readEnvironment,
+  TOPOLOGY_ENVIRONMENT,
+  topologyOf,
+} from '@cloudapi2/service-kit'
 import { z } from 'zod'
 
 const Environment = z.object({
@@ -11,23 +21,14 @@ const Environment = z.object({
   GRAPH_SIMULATOR_PORT: port().optional(),
   EMBEDDED_NATS_PORT: port().optional(),
   EMBEDDED_POSTGRES_PORT: port().optional(),
-  NATS_URL: z
-    .string()
-    .regex(/^(nats|tls):\/\//, 'expected nats://host:port')
-    .optional(),
-  DATABASE_URL: z
-    .string()
-    .regex(/^postgres(ql)?:\/\//, 'expected postgres://user:password@host:port/database')
-    .optional(),
+  NATS_URL: natsUrl().optional(),
+  DATABASE_URL: databaseUrl().optional(),
   /** Handed on to the archiver; here so that a fault in it is told before anything has started. */
-  EVENTSTORE_URL: z
-    .string()
-    .regex(/^esdb(\+discover)?:\/\//, 'expected esdb://host:port?tls=false')
-    .optional(),
+  EVENTSTORE_URL: eventStoreUrl().optional(),
   GRAPH_BASE_URL: z.url({ protocol: /^https?$/ }).optional(),
   DATA_DIR: z.string().default('.data'),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info'),
-  ADMIN_TOKEN: z.string().min(16, 'expected at least 16 characters').optional(),
+  ADMIN_TOKEN: adminToken(),
   SECRETS_KEYS: z.string().optional(),
   DEMO_TRAFFIC: flag().default(true),
   ...TOPOLOGY_ENVIRONMENT,

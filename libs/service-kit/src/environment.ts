@@ -74,12 +74,33 @@ export const topologyOf = (read: {
 /** The operator's own token, of the services that answer companies too; not set: there is none. */
 export const adminToken = () => z.string().min(16, 'expected at least 16 characters').optional()
 
+/** The servers, by URL. */
+export const natsUrl = () =>
+  z.string().regex(/^(nats|tls):\/\//, 'expected nats://host:port, several separated by commas')
+export const databaseUrl = () =>
+  z.string().regex(/^postgres(ql)?:\/\//, 'expected postgres://user:password@host:port/database')
+export const eventStoreUrl = () =>
+  z.string().regex(/^esdb(\+discover)?:\/\//, 'expected esdb://host:port?tls=false, or esdb+discover://…')
+
 /** What every service reads. */
 export const COMMON_ENVIRONMENT = {
   PORT: port(),
   /** The address to listen on. Loopback unless told otherwise: what is public is the operator's decision. */
   HOST: z.string().default('127.0.0.1'),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info'),
-  NATS_URL: z.string().regex(/^(nats|tls):\/\//, 'expected nats://host:port, several separated by commas'),
+  NATS_URL: natsUrl(),
   NODE_ENV: z.string().optional(),
+  /** Time for a stream to confirm what is published to it. */
+  PUBLISH_TIMEOUT_MS: milliseconds().default(5_000),
+  ...TOPOLOGY_ENVIRONMENT,
 } as const
+
+/** The part of a service's settings that is the same for all, out of an environment that was read with `COMMON_ENVIRONMENT`. */
+export const commonConfigOf = (read: z.infer<z.ZodObject<typeof COMMON_ENVIRONMENT>>) => ({
+  port: read.PORT,
+  host: read.HOST,
+  logLevel: read.LOG_LEVEL,
+  natsUrl: read.NATS_URL,
+  topology: topologyOf(read),
+  publishTimeoutMs: read.PUBLISH_TIMEOUT_MS,
+})

@@ -1,12 +1,11 @@
 import {
   adminToken,
   COMMON_ENVIRONMENT,
+  commonConfigOf,
   flag,
   milliseconds,
   port,
   readEnvironment,
-  TOPOLOGY_ENVIRONMENT,
-  topologyOf,
 } from '@cloudapi2/service-kit'
 import { secretsKeysSetting } from '@cloudapi2/tenants'
 import { GRAPH_ENVIRONMENT } from '@cloudapi2/whatsapp'
@@ -38,8 +37,6 @@ const Env = z
     MEDIA_S3_SECRET_ACCESS_KEY: z.string().optional(),
     /** The bucket in the path instead of the host name: most stores that are not Amazon's want it. */
     MEDIA_S3_FORCE_PATH_STYLE: flag().optional(),
-    PUBLISH_TIMEOUT_MS: milliseconds().default(5_000),
-    ...TOPOLOGY_ENVIRONMENT,
   })
   .refine((env) => (env.MEDIA_S3_ACCESS_KEY_ID === undefined) === (env.MEDIA_S3_SECRET_ACCESS_KEY === undefined), {
     path: ['MEDIA_S3_ACCESS_KEY_ID'],
@@ -55,12 +52,7 @@ export const parseConfig = (env: NodeJS.ProcessEnv) => {
   const read = readEnvironment(Env, env)
   const { MEDIA_S3_BUCKET: bucket, MEDIA_S3_ACCESS_KEY_ID: accessKeyId, MEDIA_S3_SECRET_ACCESS_KEY: secret } = read
   return {
-    port: read.PORT,
-    host: read.HOST,
-    logLevel: read.LOG_LEVEL,
-    natsUrl: read.NATS_URL,
-    topology: topologyOf(read),
-    publishTimeoutMs: read.PUBLISH_TIMEOUT_MS,
+    ...commonConfigOf(read),
     adminToken: read.ADMIN_TOKEN,
     secretsKeys: read.SECRETS_KEYS,
     graph: { baseUrl: read.GRAPH_BASE_URL, version: read.GRAPH_VERSION, timeoutMs: read.GRAPH_TIMEOUT_MS },

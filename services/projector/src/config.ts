@@ -1,11 +1,11 @@
 import {
   adminToken,
   COMMON_ENVIRONMENT,
+  commonConfigOf,
+  databaseUrl,
   milliseconds,
   port,
   readEnvironment,
-  TOPOLOGY_ENVIRONMENT,
-  topologyOf,
 } from '@cloudapi2/service-kit'
 import { z } from 'zod'
 
@@ -14,32 +14,23 @@ export const MAX_BATCH_SIZE = 1_000
 const Env = z.object({
   ...COMMON_ENVIRONMENT,
   PORT: port().default(8083),
-  DATABASE_URL: z
-    .string({ error: 'missing: postgres://user:password@host:port/database' })
-    .regex(/^postgres(ql)?:\/\//, 'expected postgres://user:password@host:port/database'),
+  DATABASE_URL: databaseUrl(),
   ADMIN_TOKEN: adminToken(),
   /** Events folded in one transaction at most. */
   BATCH_SIZE: z.coerce.number().int().min(1).max(MAX_BATCH_SIZE).default(500),
   /** Connections to PostgreSQL: one folds, the others answer questions. */
   PG_POOL_SIZE: z.coerce.number().int().min(2).max(100).default(8),
-  PUBLISH_TIMEOUT_MS: milliseconds().default(5_000),
   /** How often it is looked what is older than its company keeps it, and what the log keeps too long. */
   RETENTION_INTERVAL_MS: milliseconds().default(3_600_000),
   /** Messages, or commands, removed in one transaction at most. */
   RETENTION_BATCH: z.coerce.number().int().min(1).max(5_000).default(100),
-  ...TOPOLOGY_ENVIRONMENT,
 })
 
 /** Reads the environment once. @throws ConfigError naming every bad variable and none of their values */
 export const parseConfig = (env: NodeJS.ProcessEnv) => {
   const read = readEnvironment(Env, env)
   return {
-    port: read.PORT,
-    host: read.HOST,
-    logLevel: read.LOG_LEVEL,
-    natsUrl: read.NATS_URL,
-    topology: topologyOf(read),
-    publishTimeoutMs: read.PUBLISH_TIMEOUT_MS,
+    ...commonConfigOf(read),
     databaseUrl: read.DATABASE_URL,
     poolSize: read.PG_POOL_SIZE,
     adminToken: read.ADMIN_TOKEN,

@@ -1,11 +1,10 @@
 import {
   adminToken,
   COMMON_ENVIRONMENT,
+  commonConfigOf,
   milliseconds,
   port,
   readEnvironment,
-  TOPOLOGY_ENVIRONMENT,
-  topologyOf,
 } from '@cloudapi2/service-kit'
 import { secretsKeysSetting } from '@cloudapi2/tenants'
 import { GRAPH_ENVIRONMENT } from '@cloudapi2/whatsapp'
@@ -29,22 +28,15 @@ const Env = z.object({
   UNCERTAIN_GRACE_MS: milliseconds().default(60_000),
   /** Calls to the channel at the same time; one number has half of them at most. */
   SENDER_CONCURRENCY: z.coerce.number().int().min(1).max(10_000).default(2_000),
-  /** How often a number whose account is refused tries whether it has been mended. */
+  /** At most between two tries of a number whose account is refused, whether it has been mended. */
   PAUSE_PROBE_MS: milliseconds().default(300_000),
-  PUBLISH_TIMEOUT_MS: milliseconds().default(5_000),
-  ...TOPOLOGY_ENVIRONMENT,
 })
 
 /** Reads the environment once. @throws ConfigError naming every bad variable and none of their values */
 export const parseConfig = (env: NodeJS.ProcessEnv) => {
   const read = readEnvironment(Env, env)
   return {
-    port: read.PORT,
-    host: read.HOST,
-    logLevel: read.LOG_LEVEL,
-    natsUrl: read.NATS_URL,
-    topology: topologyOf(read),
-    publishTimeoutMs: read.PUBLISH_TIMEOUT_MS,
+    ...commonConfigOf(read),
     adminToken: read.ADMIN_TOKEN,
     secretsKeys: read.SECRETS_KEYS,
     graph: { baseUrl: read.GRAPH_BASE_URL, version: read.GRAPH_VERSION, timeoutMs: read.GRAPH_TIMEOUT_MS },

@@ -1,12 +1,4 @@
-import {
-  COMMON_ENVIRONMENT,
-  flag,
-  milliseconds,
-  port,
-  readEnvironment,
-  TOPOLOGY_ENVIRONMENT,
-  topologyOf,
-} from '@cloudapi2/service-kit'
+import { COMMON_ENVIRONMENT, commonConfigOf, flag, port, readEnvironment } from '@cloudapi2/service-kit'
 import { secretsKeysSetting } from '@cloudapi2/tenants'
 import { z } from 'zod'
 
@@ -24,13 +16,11 @@ const Environment = z
     SECRETS_KEYS: secretsKeysSetting(),
     /** Meta allows 3 MB; the rest is slack. */
     WEBHOOK_MAX_BYTES: z.coerce.number().int().min(1_024).max(67_108_864).default(4_194_304),
-    PUBLISH_TIMEOUT_MS: milliseconds().default(5_000),
     MAX_IN_FLIGHT: z.coerce.number().int().positive().default(1_000),
     ALLOW_UNSIGNED_WEBHOOKS: flag().default(false),
     /** The app in front of many tenants: one secret, or two separated by a comma during rotation. */
     META_APP_SECRET: z.string().transform(list).default([]),
     META_VERIFY_TOKEN: z.string().optional(),
-    ...TOPOLOGY_ENVIRONMENT,
   })
   .refine((env) => !(env.ALLOW_UNSIGNED_WEBHOOKS && env.NODE_ENV === 'production'), {
     path: ['ALLOW_UNSIGNED_WEBHOOKS'],
@@ -41,14 +31,9 @@ const Environment = z
 export const parseConfig = (env: NodeJS.ProcessEnv) => {
   const e = readEnvironment(Environment, env)
   return {
-    host: e.HOST,
-    port: e.PORT,
-    logLevel: e.LOG_LEVEL,
-    natsUrl: e.NATS_URL,
-    topology: topologyOf(e),
+    ...commonConfigOf(e),
     secretsKeys: e.SECRETS_KEYS,
     maxBodyBytes: e.WEBHOOK_MAX_BYTES,
-    publishTimeoutMs: e.PUBLISH_TIMEOUT_MS,
     maxInFlight: e.MAX_IN_FLIGHT,
     allowUnsigned: e.ALLOW_UNSIGNED_WEBHOOKS,
     metaAppSecrets: e.META_APP_SECRET,
