@@ -80,4 +80,5 @@ export const chainText = (body: Uint8Array): string => {
   }
 }
 
-const sha256 = (text: string): string => createHash('sha256').update(text, 'utf8').digest('hex')
+/** Of a text in UTF-8; 64 hexadecimal digits. */
+export const sha256 = (text: string): string => createHash('sha256').update(text, 'utf8').digest('hex')

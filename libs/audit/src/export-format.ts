@@ -1,7 +1,6 @@
-import { createHash } from 'node:crypto'
 import { canonicalJson } from '@cloudapi2/contracts'
 import { z } from 'zod'
-import { CHAIN_VERSION, linkHash } from './chain.ts'
+import { CHAIN_VERSION, linkHash, sha256 } from './chain.ts'
 
 /**
  * An export: lines of JSON, each ended by a line feed. First a header, then one line per event, in the order of the log and
@@ -83,8 +82,6 @@ export const headLine = (head: ExportHead, signature: string): string =>
 /** What is signed. */
 export const headText = (head: ExportHead): string => canonicalJson(head)
 
-export const headerHash = (line: string): string => createHash('sha256').update(line, 'utf8').digest('hex')
-
 /** What a line of a file turned out to be. */
 export type ExportLine =
   | { kind: 'header'; header: ExportHeader; hash: string }
@@ -138,7 +135,7 @@ const readHeadLine = (bytes: Buffer, value: object): ExportLine => {
 const readHeader = (bytes: Buffer, text: string, value: object): ExportLine => {
   const parsed = ExportHeader.safeParse(value)
   if (parsed.success && isWrittenAs(bytes, headerLine(parsed.data)))
-    return { kind: 'header', header: parsed.data, hash: headerHash(text) }
+    return { kind: 'header', header: parsed.data, hash: sha256(text) }
   const { format, version } = value as { format?: unknown; version?: unknown }
   return format === EXPORT_FORMAT && version !== EXPORT_VERSION ? { kind: 'other_version', version } : { kind: 'none' }
 }

@@ -1,11 +1,10 @@
 import type { KeyObject } from 'node:crypto'
-import { type ChainEntry, type ChainState, chainText, extendChainBy } from './chain.ts'
+import { type ChainEntry, type ChainState, chainText, extendChainBy, sha256 } from './chain.ts'
 import {
   EXPORT_FORMAT,
   EXPORT_VERSION,
   type ExportHeader,
   eventLine,
-  headerHash,
   headerLine,
   headLine,
   headText,
@@ -46,7 +45,7 @@ export const createExportWriter = (header: ExportHeader, privateKey: KeyObject):
         format: EXPORT_FORMAT,
         version: EXPORT_VERSION,
         company_id: header.company_id,
-        header: headerHash(first),
+        header: sha256(first),
         events,
         first_position: firstPosition,
         last_position: events === 0 ? 0 : chain.position,

@@ -34,6 +34,7 @@ export {
 } from './rebuild/rebuild.store.ts'
 export * from './retention.store.ts'
 export * from './retention.ts'
+export { searchRefused } from './search-refused.ts'
 export { joinSends, SEND_STATUSES, type SendState, type SendStatus } from './send-state.ts'
 export * from './sends.store.ts'
 export * from './timeline.ts'

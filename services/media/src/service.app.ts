@@ -11,7 +11,7 @@ import {
   type Publisher,
 } from '@cloudapi2/nats'
 import type { Logger, Metrics, Readiness } from '@cloudapi2/service-kit'
-import type { TenantDirectory } from '@cloudapi2/tenants'
+import { type TenantDirectory, untilLoaded } from '@cloudapi2/tenants'
 import type { MediaClient } from '@cloudapi2/whatsapp'
 import type { FastifyInstance } from 'fastify'
 import { buildApp } from './app.ts'
@@ -25,8 +25,6 @@ import { indexedFiles } from './retention/indexed-files.client.ts'
 import { removeFiles } from './retention/remove-files.handler.ts'
 import type { MediaStore } from './store/media-store.ts'
 
-/** How often it is looked whether the tenants have come. */
-const LOOK_MS = 50
 /** Between attempts at a consumer that could not be had. */
 const RETRY_MS = 1_000
 /**
@@ -114,7 +112,7 @@ export const startService = (deps: ServiceDeps): Service => {
   )
 
   const start = async (): Promise<void> => {
-    while (!tenants.isLoaded()) await wait(LOOK_MS, undefined, { signal })
+    await untilLoaded(tenants, signal)
     const common = { nats, log, publisher, service: 'media', stream: EVENTS }
     consumers.push(
       await untilItWorks(() =>

@@ -11,7 +11,7 @@ import {
   openDatabase,
 } from '@cloudapi2/read-model'
 import type { Logger, Metrics, Readiness } from '@cloudapi2/service-kit'
-import type { TenantDirectory } from '@cloudapi2/tenants'
+import { type TenantDirectory, untilLoaded } from '@cloudapi2/tenants'
 import type { FastifyInstance } from 'fastify'
 import { buildApp } from './app.ts'
 import { type Config, MAX_BATCH_SIZE } from './config.ts'
@@ -27,8 +27,6 @@ import { trimLog } from './retention/trim-log.handler.ts'
 const RETRY_MS = 1_000
 /** Until retention is tried again after a failure, at the latest. */
 const RETENTION_RETRY_MS = 30_000
-/** How often it is looked whether the tenants have come. */
-const LOOK_MS = 50
 /** How often PostgreSQL is asked whether it is there. */
 const CHECK_MS = 2_000
 /**
@@ -134,7 +132,7 @@ export const startService = ({ config, log, metrics, readiness, nats, publisher,
       now: Date.now,
       stopping: signal,
     })
-    while (!tenants.isLoaded()) await wait(LOOK_MS, undefined, { signal })
+    await untilLoaded(tenants, signal)
     await repeat({
       intervalMs: config.retentionIntervalMs,
       retryMs: RETENTION_RETRY_MS,

@@ -13,7 +13,7 @@ import {
   type Publisher,
 } from '@cloudapi2/nats'
 import type { Logger, Metrics, Readiness } from '@cloudapi2/service-kit'
-import { messagesPerSecondOf, type TenantDirectory } from '@cloudapi2/tenants'
+import { messagesPerSecondOf, type TenantDirectory, untilLoaded } from '@cloudapi2/tenants'
 import type { FastifyInstance } from 'fastify'
 import { admission } from './access/access.routes.ts'
 import { buildApp } from './app.ts'
@@ -42,8 +42,6 @@ import { senderLookup } from './tenant-resolution/sender-lookup.handler.ts'
 
 /** Answered from the projector's database by one key. */
 const QUERY_TIMEOUT_MS = 2_000
-/** How often it is looked whether the tenants have come. */
-const LOOK_MS = 50
 /** Commands of one company on their way into their lanes at the same time: more would be in the way of the others'. */
 const INTAKE_CONCURRENCY = 128
 const INTAKE_IDLE_MS = 3_000
@@ -200,7 +198,7 @@ export const startService = (deps: ServiceDeps): Service => {
   let lanes: Lanes | undefined
   let intakes: Intakes | undefined
   const consume = async () => {
-    while (!tenants.isLoaded()) await pause(LOOK_MS, stopping.signal)
+    await untilLoaded(tenants, stopping.signal)
     lanes = createLanes({
       nats,
       log,

@@ -1,7 +1,8 @@
 import type { Client } from 'pg'
-import { fold, type LoggedEvent, type Rows } from '../fold.ts'
-import { rowRefused } from '../postgres-error.ts'
+import { fold, type Rows } from '../fold.ts'
+import { RowRefused, rowRefused } from '../postgres-error.ts'
 import { contactRow, inOrder, PROJECTION, sendRow } from '../projection.store.ts'
+import { searchRefused } from '../search-refused.ts'
 import { copyInto } from './copy-in.store.ts'
 import { RebuildRunning, ShadowTaken } from './errors.ts'
 import { type Batch, type Refused, refusedOf } from './fold-log.ts'
@@ -88,24 +89,8 @@ export const createShadowWriter = async (client: Client): Promise<ShadowWriter> 
     } catch (error) {
       // When the connection is gone, there is nothing to roll back, and the first error is the one to tell.
       await client.query('rollback').catch(() => {})
-      throw error
+      throw rowRefused(error) ?? error
     }
-  }
-
-  /** Halves what PostgreSQL refuses until the events it refuses are found. */
-  const search = async (events: readonly LoggedEvent[], error: unknown): Promise<Refused[]> => {
-    const [only] = events
-    if (only !== undefined && events.length === 1) return [refusedOf(only.sequence, error)]
-    const refused: Refused[] = []
-    for (const half of [events.slice(0, events.length >> 1), events.slice(events.length >> 1)])
-      try {
-        await write(fold(half))
-      } catch (cause) {
-        const reason = rowRefused(cause)
-        if (reason === undefined) throw cause
-        refused.push(...(await search(half, reason)))
-      }
-    return refused
   }
 
   return {
@@ -114,9 +99,9 @@ export const createShadowWriter = async (client: Client): Promise<ShadowWriter> 
         await write(batch.rows)
         return []
       } catch (error) {
-        const reason = rowRefused(error)
-        if (reason === undefined) throw error
-        return await search([...batch.replay()], reason)
+        if (!(error instanceof RowRefused)) throw error
+        const refused = await searchRefused([...batch.replay()], error, (some) => write(fold(some)))
+        return refused.map(({ item, refusal }) => refusedOf(item.sequence, refusal))
       }
     },
     finishAppending: async () => {

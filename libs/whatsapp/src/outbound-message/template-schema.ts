@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { BODY_MAX, COUPON_CODE_MAX, HEADER_MAX, LONE_BODY_MAX } from '../template/template-limits.ts'
 import { file, location } from './content-schemas.ts'
 import {
   addRepeated,
@@ -22,11 +23,6 @@ import { productSections } from './interactive-schema.ts'
  * @see https://developers.facebook.com/docs/whatsapp/cloud-api/reference/messages ("Template object")
  */
 
-const HEADER_MAX = 60
-const BODY_MAX = 1_024
-/** Where nothing but the body is filled in. */
-const LONE_BODY_MAX = 32_768
-const COUPON_CODE_MAX = 20
 const NAME_MAX = 512
 
 const parameterName = { parameter_name: optional(text()) }

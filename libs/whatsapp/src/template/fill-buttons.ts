@@ -1,9 +1,9 @@
 import { type Filling, fieldsOf, type Given, type Parameter, textOf } from './fill-parameter.ts'
 import type { ButtonKind } from './template-definition.ts'
+import { COUPON_CODE_MAX } from './template-limits.ts'
 import { below, isNested } from './template-tree.ts'
 
 const URL_MAX = 2_000
-const COUPON_CODE_MAX = 20
 const OTP_MAX = 15
 
 /** The end of a form's address, when nobody gives a token: Meta's own default. */

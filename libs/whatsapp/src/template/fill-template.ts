@@ -3,6 +3,7 @@ import { fillButtons } from './fill-buttons.ts'
 import { type Filling, fillHeader, fillOffer, type Given, startFilling, textParameter } from './fill-parameter.ts'
 import { TemplateDataMismatch } from './template-data-mismatch.ts'
 import type { TemplateCard, TemplateDefinition } from './template-definition.ts'
+import { BODY_MAX, HEADER_MAX, LONE_BODY_MAX } from './template-limits.ts'
 import { below, isNested, isPart, type Part, type TemplateData, type Tree, treeOf } from './template-tree.ts'
 
 /** The part of a definition that says what is to be filled in. */
@@ -11,11 +12,6 @@ export type TemplateLayout = Pick<TemplateDefinition, 'parameterFormat' | 'bodyP
 
 /** One item of `template.components` of Meta's request. */
 export type TemplateComponent = Record<string, unknown>
-
-/** Length of a body's parameter, where the message has other components beside it, and where it has none. */
-const BODY_MAX = 1_024
-const LONE_BODY_MAX = 32_768
-const HEADER_MAX = 60
 
 const INTEGER = /^\d+$/
 /** A position that is written in one way only. */

@@ -45,9 +45,7 @@ export const mediaIndex = (bucket: KvBucket): MediaIndex => {
   }
 
   const load = async (key: string): Promise<{ entry: IndexEntry; revision: number } | undefined> => {
-    const value = await bucket.get(key).catch((cause: unknown) => {
-      throw new MediaIndexUnavailable(cause)
-    })
+    const value = await bucket.get(key).catch(unavailable)
     if (value === undefined) return undefined
     return { entry: IndexEntry.parse(JSON.parse(Buffer.from(value.value).toString())), revision: value.revision }
   }
@@ -76,10 +74,7 @@ export const mediaIndex = (bucket: KvBucket): MediaIndex => {
     learn: (companyId, mediaId, entry) => write(keyOf(companyId, mediaId), entry, (known) => isNews(entry, known)),
     note: (companyId, mediaId, entry) =>
       write(keyOf(companyId, mediaId), entry, (known) => known === undefined || known.state === 'waiting'),
-    delete: (companyId, mediaId) =>
-      bucket.delete(keyOf(companyId, mediaId)).catch((cause: unknown) => {
-        throw new MediaIndexUnavailable(cause)
-      }),
+    delete: (companyId, mediaId) => bucket.delete(keyOf(companyId, mediaId)).catch(unavailable),
     forget: async (companyId, mediaId, revision) => {
       try {
         await bucket.delete(keyOf(companyId, mediaId), revision)

@@ -1,6 +1,14 @@
 import { decodeEvent, GatewayError } from '@cloudapi2/contracts'
 import { ack, type Delivery, dead, type Outcome } from '@cloudapi2/nats'
-import { fold, foldInto, noRows, type ProjectionStore, RowRefused, type Rows } from '@cloudapi2/read-model'
+import {
+  fold,
+  foldInto,
+  noRows,
+  type ProjectionStore,
+  RowRefused,
+  type Rows,
+  searchRefused,
+} from '@cloudapi2/read-model'
 import type { ProjectionMetrics } from './projection-metrics.ts'
 
 /** What is kept of an event while its rows are stored. The event itself is read again should they be refused. */
@@ -40,22 +48,12 @@ export const projectionHandler =
         }),
       )
 
-    /** Halves what PostgreSQL refuses until the events it refuses are found. */
-    const search = async (events: readonly Readable[]): Promise<void> => {
-      for (const half of [events.slice(0, events.length >> 1), events.slice(events.length >> 1)])
-        if (half.length > 0) await apply(half, foldAgain(half))
-    }
-    const apply = async (events: readonly Readable[], folded: Rows): Promise<void> => {
-      try {
-        await store.apply(folded)
-      } catch (error) {
+    if (readable.length > 0)
+      await store.apply(rows).catch(async (error: unknown) => {
         if (!(error instanceof RowRefused)) throw error
-        const [only, ...others] = events
-        if (only !== undefined && others.length === 0) outcomes[only.index] = deadLetter(error)
-        else await search(events)
-      }
-    }
-    if (readable.length > 0) await apply(readable, rows)
+        for (const { item, refusal } of await searchRefused(readable, error, (some) => store.apply(foldAgain(some))))
+          outcomes[item.index] = deadLetter(refusal)
+      })
 
     metrics.batch(deliveries.length, (performance.now() - startedAt) / 1_000)
     const stored = readable.filter(({ index }) => outcomes[index] === ack)

@@ -2,6 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { Publisher } from '@cloudapi2/nats'
 import {
   addRemoved,
+  isAnything,
   NOTHING_REMOVED,
   type Removed,
   type RetentionRun,
@@ -62,7 +63,7 @@ export const applyRetention = (deps: ApplyRetentionDeps) => {
     }
     const run = await sweeper.finish(sweep)
     if (run !== undefined) await tell(sweeper, run)
-    else if (Object.values(removed).some((count) => count > 0))
+    else if (isAnything(removed))
       log.info({
         event: 'retention.swept',
         company_id: planned.companyId,
