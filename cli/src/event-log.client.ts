@@ -1,8 +1,6 @@
 import { connectEventStore, type EventLog, jetStreamLog } from '@cloudapi2/event-log'
 import { contextOf, settingOf, withNats } from './context.store.ts'
-
-/** Where a log is read from: EVENTS itself, or its copy in EventStoreDB. */
-export type LogSource = EventLog['kind']
+import type { LogSource } from './options.ts'
 
 /**
  * A log for as long as `task` takes.

@@ -1,4 +1,5 @@
-import { isCompanyId, NO_COMPANY } from '@cloudapi2/contracts'
+import { GatewayError, isCompanyId, isEventType, NO_COMPANY } from '@cloudapi2/contracts'
+import type { EventLog } from '@cloudapi2/event-log'
 import { InvalidArgumentError, Option } from 'commander'
 
 export const OUTPUT_FORMATS = ['table', 'json', 'ndjson'] as const
@@ -9,6 +10,23 @@ export const outputOption = (): Option =>
   new Option('-o, --output <format>', 'table for people, json (one array) or ndjson (one object a line) for scripts')
     .choices(OUTPUT_FORMATS)
     .default('table')
+
+/** Where a log is read from: EVENTS itself, or its copy in EventStoreDB. */
+export type LogSource = EventLog['kind']
+const LOG_SOURCES: readonly LogSource[] = ['jetstream', 'eventstore']
+
+/** `--source jetstream|eventstore`, on every command that reads the log. */
+export const sourceOption = (description = 'which log is read'): Option =>
+  new Option('--source <log>', description).choices(LOG_SOURCES).default('jetstream')
+
+/** What commander cannot tell by itself: options that mean nothing together, or with what they name. */
+export const misused = (message: string) => new GatewayError(message, { code: 'INVALID_OPTION', retryable: false })
+
+/** @throws GatewayError INVALID_OPTION when nothing can lie between `--from` and `--to` */
+export const checkRange = (from: Date | undefined, to: Date | undefined): void => {
+  if (from !== undefined && to !== undefined && from >= to)
+    throw misused(`--from (${from.toISOString()}) must be before --to (${to.toISOString()}): the range is empty`)
+}
 
 const SECONDS = { s: 1, m: 60, h: 3_600, d: 86_400 } as const
 
@@ -44,4 +62,17 @@ export const serviceOf = (text: string): string => {
   if (!/^[a-z0-9_-]{1,64}$/.test(text))
     throw new InvalidArgumentError('expected a service, such as sender or projector')
   return text
+}
+
+/** A type of event, in a list of those given before. */
+export const typesOf = (text: string, before: string[] | undefined): string[] => {
+  if (!isEventType(text)) throw new InvalidArgumentError('expected a type of event, such as message.created')
+  return [...(before ?? []), text]
+}
+
+/** A position of the log; 0 is before the first. */
+export const positionOf = (text: string): number => {
+  if (!/^[0-9]{1,15}$/.test(text))
+    throw new InvalidArgumentError('expected a position of the log: a whole number from 0')
+  return Number(text)
 }

@@ -13,10 +13,18 @@ import {
   verdictOf,
   verifyExport,
 } from '@cloudapi2/audit'
-import { GatewayError } from '@cloudapi2/contracts'
-import { Command, InvalidArgumentError, Option } from 'commander'
-import { type LogSource, withLog } from '../event-log.client.ts'
-import { companyOf, type OutputFormat, outputOption, timeOf } from '../options.ts'
+import { Command, InvalidArgumentError } from 'commander'
+import { withLog } from '../event-log.client.ts'
+import {
+  checkRange,
+  companyOf,
+  type LogSource,
+  misused,
+  type OutputFormat,
+  outputOption,
+  sourceOption,
+  timeOf,
+} from '../options.ts'
 import { Ended, EXIT } from '../output/exit-codes.ts'
 import { type Column, record, table } from '../output/table.ts'
 import type { Terminal } from '../output/terminal.client.ts'
@@ -62,12 +70,9 @@ interface VerifyOptions {
   output: OutputFormat
 }
 
-const SOURCES: readonly LogSource[] = ['jetstream', 'eventstore']
-
 /** `cloudapi audit keygen | export | verify | anchors`: proves that nothing was changed. */
 export const auditCommand = ({ env, terminal, now, ended }: AuditDeps): Command => {
   const time = timeOf(now)
-  const source = () => new Option('--source <log>', 'which log is read').choices(SOURCES).default('jetstream')
   const show = (output: OutputFormat, value: Readonly<Record<string, string | number>>): void =>
     output === 'table' ? terminal.print(record(value)) : terminal.printValues(output, [value])
 
@@ -101,7 +106,7 @@ Note the fingerprint where nobody who can change exports can change it, and give
     .option('--from <time>', 'recorded at this time or later: RFC 3339, or how long ago, such as 2h', time)
     .option('--to <time>', 'recorded before this time', time)
     .requiredOption('--key <file>', 'the private key, as "cloudapi audit keygen" made it')
-    .addOption(source())
+    .addOption(sourceOption())
     .option('--force', 'replace a file that is there', false)
     .addOption(outputOption())
     .addHelpText(
@@ -117,8 +122,7 @@ Exit code 1: written, but heads that the log recorded of itself do not agree wit
     )
     .action(async (file: string, options: ExportOptions) => {
       const { company, from, to, key, force, output } = options
-      if (from !== undefined && to !== undefined && from >= to)
-        throw misused(`--from (${from.toISOString()}) must be before --to (${to.toISOString()}): the range is empty`)
+      checkRange(from, to)
       const privateKey = readPrivateKey(await readText(key), key)
       if (await isOpenToOthers(key)) terminal.note(`${key} can be read by others than you: chmod 600 it`)
       await checkIsNew(file, force)
@@ -151,7 +155,7 @@ Exit code 1: written, but heads that the log recorded of itself do not agree wit
     .command('anchors')
     .description('the heads of the chain that the log recorded, hour by hour; keep them where nobody can change them')
     .requiredOption('--company <id>', 'of this company; _ for what belongs to none', companyOf)
-    .addOption(source())
+    .addOption(sourceOption())
     .addOption(outputOption())
     .addHelpText(
       'after',
@@ -270,5 +274,3 @@ const anchorValue =
     recorded_at: recordedAt,
     recorded_at_position: at,
   })
-
-const misused = (message: string) => new GatewayError(message, { code: 'INVALID_OPTION', retryable: false })

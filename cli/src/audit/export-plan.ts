@@ -7,6 +7,7 @@ import {
   UnreadableEvent,
 } from '@cloudapi2/contracts'
 import type { EventLog, LogEntry } from '@cloudapi2/event-log'
+import { companyNotInLog, firstOf } from '../company-in-log.ts'
 
 /** What is asked for. */
 export interface ExportRange {
@@ -36,11 +37,6 @@ export interface Anchor extends ChainState {
 
 const refused = (code: string, message: string) => new GatewayError(message, { code, retryable: false })
 export const interrupted = () => refused('AUDIT_INTERRUPTED', 'interrupted: no export was written')
-const notInLog = (companyId: string) =>
-  new GatewayError(`no event of company ${companyId} is in the log: check the id, and NATS_URL or --source`, {
-    code: 'COMPANY_NOT_IN_LOG',
-    retryable: false,
-  })
 
 /**
  * Finds out what an export has to read. A time asked for becomes a stretch of positions: from the first event that was recorded in
@@ -55,7 +51,7 @@ export const planExport = async (log: EventLog, range: ExportRange, signal: Abor
   if (signal.aborted) throw interrupted()
   if (stretch === undefined) {
     const isKnown = (await firstOf(log.read({ companyId }, { signal }))) !== undefined
-    if (!isKnown) throw notInLog(companyId)
+    if (!isKnown) throw companyNotInLog(companyId)
     throw refused('AUDIT_NOTHING_IN_RANGE', `no event of company ${companyId} was recorded in this time`)
   }
   const anchors = await anchorsOf(log, companyId, signal)
@@ -147,9 +143,4 @@ const readEvent = (body: Uint8Array): GatewayEvent | undefined => {
     if (error instanceof UnreadableEvent || error instanceof UnknownEventVersion) return undefined
     throw error
   }
-}
-
-const firstOf = async (entries: AsyncIterable<LogEntry>): Promise<LogEntry | undefined> => {
-  for await (const entry of entries) return entry
-  return undefined
 }

@@ -13,7 +13,7 @@ import {
 } from '@cloudapi2/nats'
 import { Command } from 'commander'
 import { withNats } from '../context.store.ts'
-import { companyOf, countOf, type OutputFormat, outputOption, serviceOf, timeOf } from '../options.ts'
+import { companyOf, countOf, misused, type OutputFormat, outputOption, serviceOf, timeOf } from '../options.ts'
 import { Ended, EXIT } from '../output/exit-codes.ts'
 import { table } from '../output/table.ts'
 import type { Terminal } from '../output/terminal.client.ts'
@@ -145,9 +145,9 @@ Events are not redriven: they are still in the log. Exit code 1: some were refus
       ) => {
         const filter = filterOf(options)
         if (options.all === ids.length > 0)
-          throw invalidOption('give the ids of dead letters, or --all with the filters you want')
+          throw misused('give the ids of dead letters, or --all with the filters you want')
         if (!options.all && Object.values(filter).some((value) => value !== undefined))
-          throw invalidOption('filters go with --all, not with ids')
+          throw misused('filters go with --all, not with ids')
         await acting(async ({ letters, publisher }) => {
           const redrive = async (letter: DeadLetter): Promise<Done> => {
             try {
@@ -286,5 +286,4 @@ const notFound = (id: number) =>
     code: 'DEAD_LETTER_NOT_FOUND',
     retryable: false,
   })
-const invalidOption = (message: string) => new GatewayError(message, { code: 'INVALID_OPTION', retryable: false })
 const nothingDone = () => new Ended(EXIT.failed)

@@ -2,7 +2,7 @@ import { connectEventStore, type EventLog, jetStreamLog, type LogEntry } from '@
 import type { Nats } from '@cloudapi2/nats'
 import type { RebuildLog } from '@cloudapi2/read-model'
 import { type Context, settingOf } from '../context.store.ts'
-import type { LogSource } from '../event-log.client.ts'
+import type { LogSource } from '../options.ts'
 import { seenPositions } from './seen-positions.ts'
 
 /**

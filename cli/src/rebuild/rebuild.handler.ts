@@ -1,4 +1,4 @@
-import { GatewayError, NO_COMPANY } from '@cloudapi2/contracts'
+import { NO_COMPANY } from '@cloudapi2/contracts'
 import { consumerPosition, EVENTS, holdConsumer, type Nats } from '@cloudapi2/nats'
 import {
   checkReadModel,
@@ -8,10 +8,18 @@ import {
   type RebuildReport,
   rebuild,
 } from '@cloudapi2/read-model'
-import { Command, Option } from 'commander'
+import { Command } from 'commander'
+import { companyNotInLog, firstOf } from '../company-in-log.ts'
 import { contextOf, settingOf, withNats } from '../context.store.ts'
-import type { LogSource } from '../event-log.client.ts'
-import { companyOf, countOf, type OutputFormat, outputOption } from '../options.ts'
+import {
+  companyOf,
+  countOf,
+  type LogSource,
+  misused,
+  type OutputFormat,
+  outputOption,
+  sourceOption,
+} from '../options.ts'
 import { Ended, EXIT } from '../output/exit-codes.ts'
 import { table } from '../output/table.ts'
 import type { Terminal } from '../output/terminal.client.ts'
@@ -48,11 +56,7 @@ export const rebuildCommand = ({ env, terminal, now, stderr }: RebuildDeps): Com
     .description('fold the log again and replace every row of the read model that differs; with --check only tell them')
     .option('--company <id>', 'only rows of this company', companyOf)
     .option('--check', 'tell what differs, by row and column, and change nothing', false)
-    .addOption(
-      new Option('--source <log>', 'which log is read; what the archive lacks comes from EVENTS')
-        .choices(['jetstream', 'eventstore'])
-        .default('jetstream'),
-    )
+    .addOption(sourceOption('which log is read; what the archive lacks comes from EVENTS'))
     .option(
       '--limit <n>',
       'list at most this many differences of each table; all are counted',
@@ -82,11 +86,7 @@ It reads NATS_URL and DATABASE_URL, else the installation on DATA_DIR; --source 
 Exit code 1: a check found differences.`,
     )
     .action(async ({ company, check, source, limit, drain, output }: Options) => {
-      if (company === NO_COMPANY)
-        throw new GatewayError('events of no company become no rows: give a company, or none at all', {
-          code: 'INVALID_OPTION',
-          retryable: false,
-        })
+      if (company === NO_COMPANY) throw misused('events of no company become no rows: give a company, or none at all')
       const context = await contextOf(env)
       const databaseUrl = settingOf(context, 'databaseUrl')
       const progress = createProgress(stderr, { note: terminal.note, now })
@@ -146,9 +146,5 @@ const checked = (nats: Nats, options: RebuildOptions, drainS: number): Promise<R
 /** A mistyped company would be one whose every row is surplus. @throws GatewayError COMPANY_NOT_IN_LOG */
 const mustBeKnown = async (log: RebuildLog, companyId: string): Promise<void> => {
   const { last } = await log.extent()
-  for await (const _ of log.read({ after: 0, upTo: last, companyId })) return
-  throw new GatewayError(`the log has no event of company ${companyId}`, {
-    code: 'COMPANY_NOT_IN_LOG',
-    retryable: false,
-  })
+  if ((await firstOf(log.read({ after: 0, upTo: last, companyId }))) === undefined) throw companyNotInLog(companyId)
 }

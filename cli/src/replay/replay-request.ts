@@ -1,8 +1,7 @@
 import { GatewayError } from '@cloudapi2/contracts'
 import type { LogExtent, LogQuery } from '@cloudapi2/event-log'
-
-export const SOURCES = ['jetstream', 'eventstore'] as const
-export type Source = (typeof SOURCES)[number]
+import { companyNotInLog } from '../company-in-log.ts'
+import { checkRange, misused } from '../options.ts'
 
 export interface ReplayOptions {
   company: string
@@ -16,8 +15,6 @@ export interface ReplayOptions {
 
 /** `--to` names the end of the time, or, by its prefix, the receiver. */
 export type ReplayEnd = { kind: 'time'; time: Date } | { kind: 'receiver'; id: string }
-
-const misused = (message: string) => new GatewayError(message, { code: 'INVALID_OPTION', retryable: false })
 
 const RECEIVER = /^[a-z0-9_-]{1,64}$/
 
@@ -51,8 +48,7 @@ export const requestOf = (options: ReplayOptions): { query: LogQuery; receiver: 
   if (new Set(receivers).size > 1) throw misused('a replay has one receiver')
   const to = times[0]?.time
   const { company, message, type, from, after } = options
-  if (from !== undefined && to !== undefined && from >= to)
-    throw misused(`--from (${from.toISOString()}) must be before --to (${to.toISOString()}): the range is empty`)
+  checkRange(from, to)
   return {
     query: {
       companyId: company,
@@ -86,11 +82,7 @@ export const nothingFound = (
   { companyId, messageId }: LogQuery,
   holds: { company: boolean; message: boolean },
 ): GatewayError | undefined => {
-  if (!holds.company)
-    return new GatewayError(`no event of company ${companyId} is in the log: check the id, and NATS_URL or --source`, {
-      code: 'COMPANY_NOT_IN_LOG',
-      retryable: false,
-    })
+  if (!holds.company) return companyNotInLog(companyId as string)
   if (messageId !== undefined && !holds.message)
     return new GatewayError(
       'no event of the company names this message: check the id, and that it is of this company',

@@ -1,14 +1,24 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { GatewayError } from '@cloudapi2/contracts'
 import type { EventLog, LogEntry, LogQuery } from '@cloudapi2/event-log'
-import { Command, Option } from 'commander'
+import { Command } from 'commander'
+import { firstOf } from '../company-in-log.ts'
 import { withNats } from '../context.store.ts'
 import { withLog } from '../event-log.client.ts'
-import { companyOf, countOf, type OutputFormat, outputOption, timeOf } from '../options.ts'
+import {
+  companyOf,
+  countOf,
+  type LogSource,
+  type OutputFormat,
+  outputOption,
+  positionOf,
+  sourceOption,
+  timeOf,
+  typesOf,
+} from '../options.ts'
 import type { EndReason } from '../output/end.client.ts'
 import type { Terminal } from '../output/terminal.client.ts'
 import { eventJson, eventLine, type ReadEntry, readEntry } from '../tail/event-line.ts'
-import { positionOf, typesOf } from '../tail/tail.handler.ts'
 import { waitMs } from './pace.ts'
 import { receiver } from './receiver.client.ts'
 import {
@@ -20,8 +30,6 @@ import {
   type ReplayOptions,
   receiverOf,
   requestOf,
-  SOURCES,
-  type Source,
 } from './replay-request.ts'
 
 export interface ReplayDeps {
@@ -33,7 +41,7 @@ export interface ReplayDeps {
 }
 
 interface Options extends ReplayOptions {
-  source: Source
+  source: LogSource
   rate: number
   asStored: boolean
   positions: boolean
@@ -60,7 +68,7 @@ export const replayCommand = ({ env, terminal, now, ended }: ReplayDeps): Comman
       [] as ReplayEnd[],
     )
     .option('--after <position>', 'after this position of the log', positionOf)
-    .addOption(new Option('--source <log>', 'which log is read').choices(SOURCES).default('jetstream'))
+    .addOption(sourceOption())
     .option('--receiver <id>', 'send it to whoever subscribes to replay.<id>.>, in place of printing it', receiverOf)
     .option('--rate <n>', 'to a receiver: events per second', countOf(FASTEST), DEFAULT_RATE)
     .option('--as-stored', 'print events as they are stored, in place of brought up to the current version', false)
@@ -174,10 +182,8 @@ const holds = async (log: EventLog, { companyId, messageId }: LogQuery) => {
   return { company, message }
 }
 
-const hasAny = async (log: EventLog, query: LogQuery): Promise<boolean> => {
-  for await (const _ of log.read(query)) return true
-  return false
-}
+const hasAny = async (log: EventLog, query: LogQuery): Promise<boolean> =>
+  (await firstOf(log.read(query))) !== undefined
 
 const stopped = (what: string) =>
   new GatewayError(`stopped before the end: ${what}`, { code: 'REPLAY_STOPPED', retryable: true })

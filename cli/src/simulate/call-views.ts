@@ -1,21 +1,7 @@
+import type { Call } from '@cloudapi2/graph-simulator'
 import type { Column } from '../output/table.ts'
 
-/** One request that the simulator got, as it tells of it. */
-export interface CallView {
-  at: string
-  method: string
-  path: string
-  company_id: string | null
-  phone_number_id: string | null
-  to: string | null
-  type: string
-  outcome: string
-  status: number | null
-  code: number | null
-  message_id: string | null
-}
-
-export const CALL_COLUMNS: readonly Column<CallView>[] = [
+export const CALL_COLUMNS: readonly Column<Call>[] = [
   { title: 'AT', of: ({ at }) => at.slice(11, 23) },
   { title: 'OUTCOME', of: ({ outcome }) => outcome },
   { title: 'STATUS', of: ({ status }) => status },

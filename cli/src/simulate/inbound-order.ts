@@ -1,4 +1,4 @@
-import { GatewayError } from '@cloudapi2/contracts'
+import { misused } from '../options.ts'
 
 /** What decides how a file is shown in a chat. */
 const KINDS = ['image', 'video', 'audio', 'sticker', 'document'] as const
@@ -43,10 +43,7 @@ export const changesOf = (settings: readonly string[]): Record<string, unknown> 
     settings.map((setting) => {
       const [, name, value] = /^([a-z0-9_]+)=(.+)$/.exec(setting) ?? []
       if (name === undefined || value === undefined)
-        throw new GatewayError(`${setting}: expected name=value, such as errors_5xx=0.2`, {
-          code: 'INVALID_OPTION',
-          retryable: false,
-        })
+        throw misused(`${setting}: expected name=value, such as errors_5xx=0.2`)
       if (name === 'affects') return [name, value.split(',')]
       if (Object.hasOwn(WORDS, value)) return [name, WORDS[value]]
       return [name, /^-?\d+(\.\d+)?$/.test(value) ? Number(value) : value]

@@ -1,14 +1,15 @@
-import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { GatewayError } from '@cloudapi2/contracts'
+import type { Call } from '@cloudapi2/graph-simulator'
 import { Command, Option } from 'commander'
 import { contextOf } from '../context.store.ts'
+import { readGiven } from '../given-file.store.ts'
 import { type JsonApi, jsonApi } from '../json-api.client.ts'
-import { companyOf, countOf, type OutputFormat, outputOption } from '../options.ts'
+import { companyOf, countOf, misused, type OutputFormat, outputOption } from '../options.ts'
 import { Ended, EXIT } from '../output/exit-codes.ts'
 import { record, table } from '../output/table.ts'
 import type { Terminal } from '../output/terminal.client.ts'
-import { CALL_COLUMNS, type CallView, TEMPLATE_COLUMNS, type TemplateView } from './call-views.ts'
+import { CALL_COLUMNS, TEMPLATE_COLUMNS, type TemplateView } from './call-views.ts'
 import { changesOf, FILE_KINDS, kindOf, mimeTypeOf } from './inbound-order.ts'
 import { type SimulatedTenant, statusWebhook } from './status-webhook.ts'
 
@@ -213,7 +214,7 @@ Examples:
         ...(options.outcome === undefined ? {} : { outcome: options.outcome }),
       })
       const { calls, matched } = (await simulator.call('GET', `/simulate/calls?${query}`)) as {
-        calls: CallView[]
+        calls: Call[]
         matched: number
       }
       if (options.output !== 'table') return terminal.printValues(options.output, calls)
@@ -248,7 +249,7 @@ Examples:
     .argument('<file>', 'JSON: a template or a list of them, as Meta gives them')
     .addHelpText('after', `\nExample:\n  $ cloudapi simulate template put --company ${COMPANY} invoice.json`)
     .action(async (file: string, { company }: { company: string }) => {
-      const given = jsonOf(file, (await read(file)).toString('utf8'))
+      const given = jsonOf(file, (await readGiven(file)).toString('utf8'))
       const order = { company_id: company, templates: [given].flat() }
       const { put, total } = (await (await api()).call('PUT', '/simulate/templates', order)) as {
         put: number
@@ -320,16 +321,11 @@ const mediaOf = async ({ text, kind, mimeType }: InboundOptions, file: string) =
   return {
     kind: kind ?? kindOf(type),
     mime_type: type,
-    base64: (await read(file)).toString('base64'),
+    base64: (await readGiven(file)).toString('base64'),
     filename: basename(file),
     ...(text === undefined ? {} : { caption: text }),
   }
 }
-
-const read = (file: string): Promise<Buffer> =>
-  readFile(file).catch((cause: NodeJS.ErrnoException) => {
-    throw misused(`${file} cannot be read (${cause.code})`)
-  })
 
 const jsonOf = (file: string, text: string): unknown => {
   try {
@@ -344,5 +340,3 @@ const recordOf = (values: Record<string, unknown>): string =>
 
 const textOf = (value: unknown): string =>
   Array.isArray(value) ? value.join(', ') : typeof value === 'object' ? JSON.stringify(value) : String(value)
-
-const misused = (message: string) => new GatewayError(message, { code: 'INVALID_OPTION', retryable: false })

@@ -1,9 +1,9 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { GatewayError, isEventType } from '@cloudapi2/contracts'
+import { GatewayError } from '@cloudapi2/contracts'
 import type { LogEntry, LogQuery } from '@cloudapi2/event-log'
-import { Command, InvalidArgumentError, Option } from 'commander'
+import { Command, Option } from 'commander'
 import { withLog } from '../event-log.client.ts'
-import { companyOf, timeOf } from '../options.ts'
+import { companyOf, positionOf, timeOf, typesOf } from '../options.ts'
 import type { Terminal } from '../output/terminal.client.ts'
 import { eventJson, eventLine, readEntry } from './event-line.ts'
 
@@ -93,16 +93,3 @@ const queryOf = ({ company, type, message, since }: TailOptions): Omit<LogQuery,
   ...(message === undefined ? {} : { messageId: message }),
   ...(since === undefined ? {} : { from: since }),
 })
-
-/** A type of event, in a list of those given before. */
-export const typesOf = (text: string, before: string[] | undefined): string[] => {
-  if (!isEventType(text)) throw new InvalidArgumentError('expected a type of event, such as message.created')
-  return [...(before ?? []), text]
-}
-
-/** A position of the log; 0 is before the first. */
-export const positionOf = (text: string): number => {
-  if (!/^[0-9]{1,15}$/.test(text))
-    throw new InvalidArgumentError('expected a position of the log: a whole number from 0')
-  return Number(text)
-}

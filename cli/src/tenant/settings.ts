@@ -1,7 +1,5 @@
-import { GatewayError } from '@cloudapi2/contracts'
 import { isSecretProperty, SECRET_PROPERTIES } from '@cloudapi2/tenants'
-
-const misused = (message: string) => new GatewayError(message, { code: 'INVALID_OPTION', retryable: false })
+import { misused } from '../options.ts'
 
 /** `NAME=VALUE`. @throws GatewayError INVALID_OPTION naming the option, never the value */
 const split = (option: string, text: string): [name: string, value: string] => {

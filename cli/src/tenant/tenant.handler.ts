@@ -1,10 +1,10 @@
-import { readFile } from 'node:fs/promises'
 import { GatewayError, isCompanyId } from '@cloudapi2/contracts'
 import { API_KEY_SCOPES } from '@cloudapi2/tenants'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { contextOf, settingOf, urlOf } from '../context.store.ts'
+import { readGiven } from '../given-file.store.ts'
 import { type JsonApi, jsonApi } from '../json-api.client.ts'
-import { type OutputFormat, outputOption } from '../options.ts'
+import { misused, type OutputFormat, outputOption } from '../options.ts'
 import { Ended, EXIT } from '../output/exit-codes.ts'
 import { table } from '../output/table.ts'
 import type { Terminal } from '../output/terminal.client.ts'
@@ -249,9 +249,7 @@ Example:
       isInputRead = true
       return readInput()
     }
-    return readFile(file, 'utf8').catch((cause: NodeJS.ErrnoException) => {
-      throw misused(`${file} cannot be read (${cause.code})`)
-    })
+    return (await readGiven(file)).toString('utf8')
   }
   const secretsOf = async ({ secretFrom, secretEnv }: SetOptions): Promise<[string, string][]> => {
     const secrets: [string, string][] = []
@@ -282,5 +280,4 @@ const idOf = (text: string): string => {
   return id
 }
 
-const misused = (message: string) => new GatewayError(message, { code: 'INVALID_OPTION', retryable: false })
 const nothingDone = () => new Ended(EXIT.failed)

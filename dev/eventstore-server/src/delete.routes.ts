@@ -7,43 +7,36 @@ import { shared, streams } from './protocol.ts'
 import type { ExpectedRevision } from './recorded-event.ts'
 
 /** Delete: the stream is gone for readers, and begins anew with the revision after its last when it is written to. */
-export const deleteRoute =
-  (deps: WriteDeps): handleUnaryCall<streams.DeleteReq, streams.DeleteResp> =>
-  (call, callback) => {
-    const answer = answerOnce(deps, callback)
-    if (answer.isGiven()) return
-    deleteStream(deps, requestOf(call.request.getOptions(), false)).then(
-      (position) => {
-        const response = new streams.DeleteResp()
-        if (position === undefined) return answer(null, response.setNoPosition(new shared.Empty()))
-        answer(
-          null,
-          response.setPosition(
-            new streams.DeleteResp.Position().setCommitPosition(position).setPreparePosition(position),
-          ),
-        )
-      },
-      (error: ServiceError) => answer(error),
-    )
-  }
+export const deleteRoute = (deps: WriteDeps): handleUnaryCall<streams.DeleteReq, streams.DeleteResp> =>
+  deletion(deps, false, (position) => {
+    const response = new streams.DeleteResp()
+    return position === undefined
+      ? response.setNoPosition(new shared.Empty())
+      : response.setPosition(new streams.DeleteResp.Position().setCommitPosition(position).setPreparePosition(position))
+  })
 
 /** Tombstone: the stream is gone for good. */
-export const tombstoneRoute =
-  (deps: WriteDeps): handleUnaryCall<streams.TombstoneReq, streams.TombstoneResp> =>
+export const tombstoneRoute = (deps: WriteDeps): handleUnaryCall<streams.TombstoneReq, streams.TombstoneResp> =>
+  deletion(deps, true, (position) => {
+    const response = new streams.TombstoneResp()
+    return position === undefined
+      ? response.setNoPosition(new shared.Empty())
+      : response.setPosition(
+          new streams.TombstoneResp.Position().setCommitPosition(position).setPreparePosition(position),
+        )
+  })
+
+const deletion =
+  <Req extends streams.DeleteReq | streams.TombstoneReq, Resp>(
+    deps: WriteDeps,
+    isFinal: boolean,
+    responseAt: (position: string | undefined) => Resp,
+  ): handleUnaryCall<Req, Resp> =>
   (call, callback) => {
     const answer = answerOnce(deps, callback)
     if (answer.isGiven()) return
-    deleteStream(deps, requestOf(call.request.getOptions(), true)).then(
-      (position) => {
-        const response = new streams.TombstoneResp()
-        if (position === undefined) return answer(null, response.setNoPosition(new shared.Empty()))
-        answer(
-          null,
-          response.setPosition(
-            new streams.TombstoneResp.Position().setCommitPosition(position).setPreparePosition(position),
-          ),
-        )
-      },
+    deleteStream(deps, requestOf(call.request.getOptions(), isFinal)).then(
+      (position) => answer(null, responseAt(position)),
       (error: ServiceError) => answer(error),
     )
   }

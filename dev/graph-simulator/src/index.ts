@@ -1,4 +1,5 @@
 export { buildSimulator, type SimulatorOptions } from './app.ts'
+export type { Call } from './call-log.ts'
 export { ConfigError, SimulationRefused } from './errors.ts'
 export type { TenantInput } from './tenants.ts'
 export { TEST_RECIPIENTS } from './test-recipient.ts'
