@@ -5,6 +5,7 @@ import type { Publisher } from '@cloudapi2/nats'
 import { type Logger, type Metrics, PROBLEM_CONTENT_TYPE, Problem, traceparentFrom } from '@cloudapi2/service-kit'
 import { isSigned } from '@cloudapi2/whatsapp'
 import type { Endpoint } from './endpoint.ts'
+import { together } from './together.ts'
 import { type EncodedEvent, understand } from './webhook-events.ts'
 
 export interface ReceiveDeps {
@@ -45,6 +46,28 @@ type Outcome =
   | 'not_stored'
   | 'not_ready'
   | 'failed'
+
+/** A webhook that has arrived whole. */
+interface Delivered {
+  request: IncomingMessage
+  response: ServerResponse
+  addressee: Addressee
+  body: Buffer
+  /** Of `performance.now()`, at its last byte. */
+  startedAt: number
+}
+
+/** What the log and the metrics are told of a webhook. */
+interface Conclusion {
+  companyId: string | undefined
+  outcome: Outcome
+  bytes: number
+  events: readonly EncodedEvent[]
+  elapsedMs: number
+  reason: string | undefined
+}
+
+const NO_BODY = Buffer.alloc(0)
 
 /** An answer that makes Meta send the whole POST again. */
 export const busy = (code: string, title: string, cause?: unknown) =>
@@ -107,8 +130,7 @@ export const receiveWebhooks = (deps: ReceiveDeps): Receive => {
   }
 
   /** @throws Refused */
-  const eventsOf = (request: IncomingMessage, body: Buffer, addressee: Addressee): EncodedEvent[] | undefined => {
-    const { headers } = request
+  const eventsOf = ({ request: { headers }, body, addressee }: Delivered): EncodedEvent[] | undefined => {
     let endpoint: Endpoint
     try {
       endpoint = addressee.endpoint()
@@ -131,7 +153,7 @@ export const receiveWebhooks = (deps: ReceiveDeps): Receive => {
     }
   }
 
-  const store = (events: EncodedEvent[], traceparent: string | undefined): Promise<unknown> => {
+  const store = async (events: EncodedEvent[], traceparent: string | undefined): Promise<unknown> => {
     const headers = { [TRACEPARENT_HEADER]: traceparentFrom(traceparent), [CORRELATION_HEADER]: randomUUID() }
     const one = ({ event, json }: EncodedEvent) =>
       publisher.publish({
@@ -144,27 +166,37 @@ export const receiveWebhooks = (deps: ReceiveDeps): Receive => {
     return events.length === 1 && only !== undefined ? one(only) : Promise.all(events.map(one))
   }
 
+  const tell = together<Conclusion>((conclusions) => {
+    for (const { companyId, outcome, bytes, events, elapsedMs, reason } of conclusions) {
+      webhooks.inc({ outcome })
+      duration.observe(elapsedMs / 1_000)
+      if (outcome === 'stored') for (const { event } of events) stored.inc({ type: event.type })
+      log[outcome === 'stored' || outcome === 'ignored' ? 'info' : 'warn']({
+        event: 'webhook.received',
+        company_id: companyId,
+        outcome,
+        events: events.length,
+        bytes,
+        duration_ms: Math.round(elapsedMs * 100) / 100,
+        reason,
+      })
+    }
+  })
+
   const conclude = (
-    addressee: Addressee,
-    startedAt: number,
+    { addressee, startedAt, body }: Pick<Delivered, 'addressee' | 'startedAt' | 'body'>,
     outcome: Outcome,
-    bytes: number,
-    events: number,
+    events: readonly EncodedEvent[] = [],
     reason?: string,
-  ) => {
-    const elapsedMs = performance.now() - startedAt
-    webhooks.inc({ outcome })
-    duration.observe(elapsedMs / 1_000)
-    log[outcome === 'stored' || outcome === 'ignored' ? 'info' : 'warn']({
-      event: 'webhook.received',
-      company_id: addressee.companyId,
+  ) =>
+    tell({
+      companyId: addressee.companyId,
       outcome,
+      bytes: body.length,
       events,
-      bytes,
-      duration_ms: Math.round(elapsedMs * 100) / 100,
+      elapsedMs: performance.now() - startedAt,
       reason,
     })
-  }
 
   const answer = (response: ServerResponse) => {
     // The client may have gone; what it sent is stored all the same.
@@ -183,58 +215,56 @@ export const receiveWebhooks = (deps: ReceiveDeps): Receive => {
       .end(text)
   }
 
-  const work = (request: IncomingMessage, response: ServerResponse, addressee: Addressee, body: Buffer): void => {
-    const startedAt = performance.now()
-    const fail = (error: unknown, events: number) => {
-      if (!(error instanceof Refused)) {
-        log.error({ event: 'webhook.failed', err: error })
-        conclude(addressee, startedAt, 'failed', body.length, events)
-        return refuse(
-          response,
-          new Problem({ status: 500, code: 'INTERNAL_ERROR', title: 'Something went wrong here' }),
-        )
-      }
-      const { cause } = error.problem
-      conclude(
-        addressee,
-        startedAt,
-        error.outcome,
-        body.length,
-        events,
-        cause instanceof Error ? cause.message : undefined,
-      )
-      refuse(response, error.problem)
+  const fail = (delivered: Delivered, error: unknown, events?: EncodedEvent[]) => {
+    const { response } = delivered
+    if (!(error instanceof Refused)) {
+      log.error({ event: 'webhook.failed', err: error })
+      conclude(delivered, 'failed', events)
+      return refuse(response, new Problem({ status: 500, code: 'INTERNAL_ERROR', title: 'Something went wrong here' }))
     }
-    let events: EncodedEvent[] | undefined
-    try {
-      events = eventsOf(request, body, addressee)
-    } catch (error) {
-      fail(error, 0)
-      return
-    }
-    if (events === undefined || events.length === 0) {
-      conclude(addressee, startedAt, events === undefined ? 'ignored' : 'stored', body.length, 0)
-      answer(response)
-      return
-    }
-    const all = events
-    store(all, request.headers.traceparent as string | undefined).then(
-      () => {
-        answer(response)
-        for (const { event } of all) stored.inc({ type: event.type })
-        conclude(addressee, startedAt, 'stored', body.length, all.length)
-      },
-      (cause: unknown) =>
-        fail(
-          new Refused('not_stored', busy('NOT_STORED', 'The log did not confirm the events: send them again', cause)),
-          all.length,
-        ),
-    )
+    const { cause } = error.problem
+    conclude(delivered, error.outcome, events, cause instanceof Error ? cause.message : undefined)
+    refuse(response, error.problem)
   }
+
+  /** What is to be stored for one webhook; undefined when it is answered already. */
+  const understood = (delivered: Delivered): EncodedEvent[] | undefined => {
+    try {
+      const events = eventsOf(delivered)
+      if (events !== undefined && events.length > 0) return events
+      answer(delivered.response)
+      conclude(delivered, events === undefined ? 'ignored' : 'stored')
+    } catch (error) {
+      fail(delivered, error)
+    }
+    return undefined
+  }
+
+  const storeAndAnswer = (delivered: Delivered, events: EncodedEvent[]) =>
+    store(events, delivered.request.headers.traceparent as string | undefined).then(
+      () => {
+        answer(delivered.response)
+        conclude(delivered, 'stored', events)
+      },
+      (cause: unknown) => {
+        const problem = busy('NOT_STORED', 'The log did not confirm the events: send them again', cause)
+        fail(delivered, new Refused('not_stored', problem), events)
+      },
+    )
+
+  // Two steps, for the caches' sake: see `together`.
+  const work = together<Delivered>((deliveries) => {
+    const toStore: [Delivered, EncodedEvent[]][] = []
+    for (const delivered of deliveries) {
+      const events = understood(delivered)
+      if (events !== undefined) toStore.push([delivered, events])
+    }
+    for (const [delivered, events] of toStore) storeAndAnswer(delivered, events)
+  })
 
   return (request, response, addressee) => {
     const refuseUnread = ({ outcome, problem }: Refused) => {
-      conclude(addressee, performance.now(), outcome, 0, 0)
+      conclude({ addressee, startedAt: performance.now(), body: NO_BODY }, outcome)
       refuse(response, problem)
     }
     // Before the body is read: it is the bodies that fill the memory.
@@ -253,9 +283,10 @@ export const receiveWebhooks = (deps: ReceiveDeps): Receive => {
       chunks.length = 0
       refuseUnread(tooLarge())
     })
-    request.on('end', () =>
-      work(request, response, addressee, chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)),
-    )
+    request.on('end', () => {
+      const body = chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks)
+      work({ request, response, addressee, body, startedAt: performance.now() })
+    })
     // Cut off in its middle: there is nobody to answer, and nothing was stored. `close` frees its place.
     request.on('error', () => {})
   }
