@@ -1,5 +1,6 @@
 // Requests per second of the webhook-gateway, each answered after the log has its event, against a bare Fastify server
-// that stores nothing.   node bench/gateway.mjs [rounds] [seconds] [--sync]
+// that stores nothing.   node bench/gateway.mjs [rounds] [seconds] [--sync] [--steps]
+// --steps adds what lies between them: bare node:http, and bare node:http that stores the body as it came.
 import { startNats } from '@cloudapi2/embedded'
 import { applyTopology, BUCKETS, connectNats, openKv } from '@cloudapi2/nats'
 import { encodeCompanyRecord, parseSecretsKeys, sealProperties } from '@cloudapi2/tenants'
@@ -28,14 +29,23 @@ const record = {
 }
 await (await openKv(nats, BUCKETS.tenants, quiet)).put(COMPANY, encodeCompanyRecord(record))
 
-const bareUrl = 'http://127.0.0.1:18090'
-const gatewayUrl = 'http://127.0.0.1:18091'
-const bare = await startProgram('bench/programs/bare-fastify.mjs', { PORT: '18090', APP_SECRET }, bareUrl)
-const gateway = await startProgram(
-  'services/webhook-gateway/dist/main.js',
-  { PORT: '18091', NATS_URL: server.url, SECRETS_KEYS },
-  gatewayUrl,
-)
+const bareHttp = 'bench/programs/bare-http.mjs'
+const programs = {
+  'bare Fastify': { path: 'bench/programs/bare-fastify.mjs', env: { APP_SECRET } },
+  ...(process.argv.includes('--steps')
+    ? {
+        'bare node:http': { path: bareHttp, env: { APP_SECRET } },
+        '… that stores the body': { path: bareHttp, env: { APP_SECRET, NATS_URL: server.url, STORE: 'true' } },
+      }
+    : {}),
+  'webhook-gateway': { path: 'services/webhook-gateway/dist/main.js', env: { NATS_URL: server.url, SECRETS_KEYS } },
+}
+const started = []
+for (const [name, { path, env }] of Object.entries(programs)) {
+  const port = 18_090 + started.length
+  const url = `http://127.0.0.1:${port}`
+  started.push({ name, url, program: await startProgram(path, { PORT: String(port), ...env }, url) })
+}
 
 const load = async (url, prefix) => {
   const result = await runProgram('bench/load.mjs', [
@@ -51,11 +61,10 @@ const load = async (url, prefix) => {
 }
 await inTurn(
   rounds,
-  { 'bare Fastify': (n) => load(bareUrl, `bare${n}x`), 'webhook-gateway': (n) => load(gatewayUrl, `gw${n}x`) },
+  Object.fromEntries(started.map(({ name, url }, index) => [name, (round) => load(url, `s${index}r${round}x`)])),
   'requests/s',
 )
 
-await gateway.stop()
-await bare.stop()
+for (const { program } of started) await program.stop()
 await nats.close()
 await server.stop()
