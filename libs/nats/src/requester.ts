@@ -19,13 +19,14 @@ export interface Requester {
 }
 
 interface Pending {
+  token: string
   expiresAt: number
   onReply: (reply: Msg) => void
   onSilence: OnSilence
 }
 
 /**
- * Requests with little work for each: one reply inbox for all, replies told apart by a number, one sweep for time-outs,
+ * Requests with little work for each: one reply inbox for all, replies told apart by a token, one sweep for time-outs,
  * and the requests of one turn of the event loop handed to the socket together. The client's own request makes a stack
  * trace, a timer and a promise chain for each.
  *
@@ -33,29 +34,33 @@ interface Pending {
  */
 export const createRequester = (nats: Nats, { timeoutMs }: { timeoutMs: number }): Requester => {
   const inbox = nats.newInbox()
-  // In order of sending, hence of expiry: the sweep stops at the first that is not due.
-  const pending = new Map<string, Pending>()
+  // By place, and a place is used again. Not a Map: one that entries keep coming to and going from is copied again and
+  // again, and each copy left behind holds the entries of its time until the next full garbage collection.
+  const pending: (Pending | undefined)[] = []
+  const free: number[] = []
   let queue: [token: string, asked: Asked][] = []
   let count = 0
 
-  const fail = (token: string, ...why: Parameters<OnSilence>) => {
-    const entry = pending.get(token)
-    pending.delete(token)
-    entry?.onSilence(...why)
+  /** Undefined for one that is settled already: a reply may come after its time-out. */
+  const take = (token: string): Pending | undefined => {
+    const place = Number.parseInt(token, 36) // up to the hyphen
+    const entry = pending[place]
+    if (entry?.token !== token) return undefined
+    pending[place] = undefined
+    free.push(place)
+    return entry
   }
+
+  const fail = (token: string, ...why: Parameters<OnSilence>) => take(token)?.onSilence(...why)
   const failAll = (...why: Parameters<OnSilence>) => {
     queue = []
-    for (const token of [...pending.keys()]) fail(token, ...why)
+    for (const entry of [...pending]) if (entry !== undefined) fail(entry.token, ...why)
   }
 
   const subscription = nats.raw.subscribe(`${inbox}.*`, {
     callback: (error, reply) => {
       if (error) return failAll(error.message)
-      const token = reply.subject.slice(inbox.length + 1)
-      const entry = pending.get(token)
-      if (entry === undefined) return // a reply that came after its time-out
-      pending.delete(token)
-      entry.onReply(reply)
+      take(reply.subject.slice(inbox.length + 1))?.onReply(reply)
     },
   })
 
@@ -78,10 +83,9 @@ export const createRequester = (nats: Nats, { timeoutMs }: { timeoutMs: number }
   const sweep = setInterval(
     () => {
       const now = performance.now()
-      for (const [token, { expiresAt }] of pending) {
-        if (expiresAt > now) return
-        fail(token, `no confirmation within ${timeoutMs} ms`, 'PUBLISH_TIMED_OUT')
-      }
+      for (const entry of [...pending])
+        if (entry !== undefined && entry.expiresAt <= now)
+          fail(entry.token, `no confirmation within ${timeoutMs} ms`, 'PUBLISH_TIMED_OUT')
     },
     Math.max(5, timeoutMs / 8),
   )
@@ -98,11 +102,12 @@ export const createRequester = (nats: Nats, { timeoutMs }: { timeoutMs: number }
       if (isClosed) return onSilence('the publisher is closed')
       // The client would buffer it without end.
       if (!nats.isConnected()) return onSilence('no connection', 'NATS_DISCONNECTED')
-      const token = (count++).toString(36)
-      pending.set(token, { expiresAt: performance.now() + timeoutMs, onReply, onSilence })
+      const place = free.pop() ?? pending.length
+      const token = `${place.toString(36)}-${(count++).toString(36)}`
+      pending[place] = { token, expiresAt: performance.now() + timeoutMs, onReply, onSilence }
       if (queue.push([token, asked]) === 1) setImmediate(flush)
     },
-    inFlight: () => pending.size,
+    inFlight: () => pending.length - free.length,
     close: () => {
       isClosed = true
       clearInterval(sweep)

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { CORRELATION_HEADER, subjects, TRACEPARENT_HEADER } from '@cloudapi2/contracts'
+import { CORRELATION_HEADER, TRACEPARENT_HEADER } from '@cloudapi2/contracts'
 import type { Publisher } from '@cloudapi2/nats'
 import { type Logger, type Metrics, PROBLEM_CONTENT_TYPE, Problem, traceparentFrom } from '@cloudapi2/service-kit'
 import { isSigned } from '@cloudapi2/whatsapp'
@@ -155,13 +155,7 @@ export const receiveWebhooks = (deps: ReceiveDeps): Receive => {
 
   const store = async (events: EncodedEvent[], traceparent: string | undefined): Promise<unknown> => {
     const headers = { [TRACEPARENT_HEADER]: traceparentFrom(traceparent), [CORRELATION_HEADER]: randomUUID() }
-    const one = ({ event, json }: EncodedEvent) =>
-      publisher.publish({
-        subject: subjects.event(event.companyid, event.channel, event.type),
-        msgId: event.id,
-        data: Buffer.from(json),
-        headers,
-      })
+    const one = ({ publication }: EncodedEvent) => publisher.publish({ ...publication, headers })
     const [only] = events
     return events.length === 1 && only !== undefined ? one(only) : Promise.all(events.map(one))
   }
@@ -170,7 +164,7 @@ export const receiveWebhooks = (deps: ReceiveDeps): Receive => {
     for (const { companyId, outcome, bytes, events, elapsedMs, reason } of conclusions) {
       webhooks.inc({ outcome })
       duration.observe(elapsedMs / 1_000)
-      if (outcome === 'stored') for (const { event } of events) stored.inc({ type: event.type })
+      if (outcome === 'stored') for (const { type } of events) stored.inc({ type })
       log[outcome === 'stored' || outcome === 'ignored' ? 'info' : 'warn']({
         event: 'webhook.received',
         company_id: companyId,

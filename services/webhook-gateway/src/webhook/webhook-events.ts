@@ -1,14 +1,20 @@
-import { eventId, newEvent, type StoredEvent } from '@cloudapi2/contracts'
+import { type EventType, eventId, newEvent, type StoredEvent } from '@cloudapi2/contracts'
+import { eventPublication, type Publication } from '@cloudapi2/nats'
 import { parseWebhook } from '@cloudapi2/whatsapp'
 import type { Endpoint } from './endpoint.ts'
 
 const SOURCE = '/webhook-gateway'
 
-/** One event on its way to the log: `json` is the body to store. */
+/**
+ * One event on its way to the log. The event itself is not kept: with many webhooks under way it is what the garbage
+ * collector would copy most of.
+ */
 export interface EncodedEvent {
-  event: StoredEvent
-  json: string
+  type: EventType
+  publication: Publication
 }
+
+const encode = (event: StoredEvent): EncodedEvent => ({ type: event.type, publication: eventPublication(event) })
 
 export type Understood =
   | { kind: 'events'; events: EncodedEvent[] }
@@ -33,11 +39,11 @@ export const understand = (rawBody: Buffer, companyOf: Endpoint['companyOf'], re
   if ((body as { object?: unknown }).object !== 'whatsapp_business_account') return { kind: 'other_object' }
   try {
     const events = parseWebhook({ body, companyOf, source: SOURCE, length: text.length, recordedTime })
-    return { kind: 'events', events: events.map((event) => ({ event, json: JSON.stringify(event) })) }
+    return { kind: 'events', events: events.map(encode) }
   } catch (error) {
     // Nested deeper than the stack: JSON.parse copes with that, nothing after it does. Kept whole, as text.
     const event = unreadable(text, companyOf({}), recordedTime, error instanceof Error ? error.name : 'error')
-    return { kind: 'events', events: [{ event, json: JSON.stringify(event) }] }
+    return { kind: 'events', events: [encode(event)] }
   }
 }
 
