@@ -52,8 +52,9 @@ export const runProgram = (path, args, env = {}) =>
 export const median = (numbers) => [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)]
 
 /**
- * Runs each of `things` once per round, in turn, and prints the medians and their ratio to the first one. A first round
- * warms up and does not count.
+ * Runs each of `things` once per round, in turn, and prints the medians, and for each the median of its ratios to the
+ * first one in the same round: a machine that slows down for a while slows both. A first round warms up and does not
+ * count.
  */
 export const inTurn = async (rounds, things, unit) => {
   const results = Object.fromEntries(Object.keys(things).map((name) => [name, []]))
@@ -66,12 +67,13 @@ export const inTurn = async (rounds, things, unit) => {
       )
     }
   const [base] = Object.keys(things)
-  const reference = median(results[base])
   console.log('')
-  for (const [name, values] of Object.entries(results))
+  for (const [name, values] of Object.entries(results)) {
+    const ratios = values.map((value, round) => value / results[base][round])
     console.log(
-      `${name.padEnd(30)} median ${Math.round(median(values)).toLocaleString('en').padStart(9)} ${unit}   ratio ${(median(values) / reference).toFixed(2)}`,
+      `${name.padEnd(30)} median ${Math.round(median(values)).toLocaleString('en').padStart(9)} ${unit}   ratio ${median(ratios).toFixed(2)} (${Math.min(...ratios).toFixed(2)} to ${Math.max(...ratios).toFixed(2)})`,
     )
+  }
   return results
 }
 

@@ -49,7 +49,7 @@ export class PublishFailed extends GatewayError {
 }
 
 /**
- * Publishes to JetStream with little work per message. 2.6 times the throughput of `js.publish` (bench/README.md); the
+ * Publishes to JetStream with little work per message. Nearly twice the throughput of `js.publish` (bench/README.md); the
  * promise is the same.
  *
  * Time-outs are noticed up to an eighth of `timeoutMs` late.

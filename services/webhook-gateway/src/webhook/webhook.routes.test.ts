@@ -356,6 +356,28 @@ describe('a webhook', () => {
 })
 
 describe('one app in front of many tenants', () => {
+  test('many at once are answered each for itself, though one of them fails in an unforeseen way', async () => {
+    const before = await lastSequence()
+    let asked = 0
+    const base = await gateway({
+      now: () => {
+        if (++asked === 5) throw new Error('no clock')
+        return new Date('2026-11-24T08:00:00Z')
+      },
+    })
+    const url = `${base}/${A}/webhook`
+    const ids = Array.from({ length: 24 }, (_, n) => `wamid.together${n}`)
+    const answers = await Promise.all([
+      ...ids.map((id) => post(url, message(id))),
+      post(url, message('wamid.unsigned'), {}),
+    ])
+    const statuses = answers.map(({ status }) => status)
+    expect(statuses.at(24)).toBe(401)
+    expect(statuses.slice(0, 24).filter((status) => status !== 200)).toEqual([500])
+    const answered = ids.filter((_, index) => statuses[index] === 200)
+    expect((await since(before)).map(({ subject }) => subject).sort()).toEqual([...answered].sort())
+  })
+
   test('finds the company of each change, by number, then by account, and keeps what nobody claims', async () => {
     const base = await gateway({ metaAppSecrets: [SECRET], metaVerifyToken: 'v' })
     const before = await lastSequence()
