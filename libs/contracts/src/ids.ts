@@ -3,15 +3,6 @@ import { hash } from 'node:crypto'
 /** The namespace of every id made here. Chosen once, at random; changing it would change every id of every event. */
 const NAMESPACE = Buffer.from('6f2d0a0c9b5e4b7f8f0e5a1c3d7e9b42', 'hex')
 
-/** Room for the namespace and every name of usual length; longer ones get their own. */
-const scratch = Buffer.concat([NAMESPACE, Buffer.alloc(4_096)])
-
-const withNamespace = (name: string): Buffer => {
-  // A UTF-16 unit is at most three bytes in UTF-8.
-  if (NAMESPACE.length + name.length * 3 > scratch.length) return Buffer.concat([NAMESPACE, Buffer.from(name)])
-  return scratch.subarray(0, NAMESPACE.length + scratch.write(name, NAMESPACE.length))
-}
-
 /**
  * The UUID version 5 (RFC 9562 §5.5) of a list of parts: the same parts give the same id, for ever, on every machine.
  *
@@ -23,7 +14,7 @@ export const deterministicId = (...parts: readonly string[]): string => {
   let name = ''
   for (const part of parts) name += name === '' ? `${part.length}:${part}` : `,${part.length}:${part}`
   // In one call: a Hash object for each id would cost more in the garbage collector than the hashing itself.
-  const hex = hash('sha1', withNamespace(name), 'hex')
+  const hex = hash('sha1', Buffer.concat([NAMESPACE, Buffer.from(name)]), 'hex')
   // Digits 12 and 16 tell version and variant.
   const variant = VARIANT[Number.parseInt(hex[16] as string, 16) & 3] as string
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-5${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`
